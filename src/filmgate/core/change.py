@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from filmgate.core.attempt import Attempt
 from filmgate.core.events import Event, event_of
-from filmgate.core.ledger import Transfer, hold, resolve
+from filmgate.core.keys import Key
+from filmgate.core.ledger import Account, Transfer, hold, resolve
 from filmgate.core.task import Task
 
 
@@ -33,7 +34,8 @@ class Change:
     """What to save together.
 
     `was_version` guards the task: 0 inserts it. `lease_no` fences a worker's writes: the change is
-    refused if another worker has taken the task over. Without a `task`, only the attempts are saved.
+    refused if another worker has taken the task over. `accounts` are new ones, `keys` new or
+    changed ones.
     """
 
     task: Task | None = None
@@ -43,6 +45,8 @@ class Change:
     events: tuple[Event, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     claims: tuple[Claim, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    keys: tuple[Key, ...] = ()
 
 
 def submission(task: Task, *, claims: tuple[Claim, ...] = ()) -> Change:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NewType, Protocol
 
-from filmgate.core.generation import Generation, OutputKind
+from filmgate.core.generation import Generation, MediaKind, OutputKind
 
 RemoteId = NewType("RemoteId", str)
 
@@ -69,6 +69,7 @@ class Capabilities:
     """
 
     client_reference: ClientReference = ClientReference.NONE
+    media: frozenset[MediaKind] = frozenset()  # the kinds of input it can use
     cancels: bool = False
     reports_progress: bool = False
     poll_interval_s: float = 5.0

@@ -1,0 +1,15 @@
+"""Hints that a task has changed: they wake readers, and losing one costs only time."""
+
+from typing import Protocol
+
+
+class Signals(Protocol):
+    """A hub. Rows are the truth: whoever wakes up reads again."""
+
+    def tell(self, task_id: str) -> None:
+        """Wake everyone who waits for this task; nobody waiting is fine."""
+        ...
+
+    async def wait(self, task_id: str, *, timeout_s: float) -> bool:
+        """Return True at the next hint about this task, False once `timeout_s` have passed."""
+        ...

@@ -1,0 +1,144 @@
+"""Where tasks, credits, events and keys are kept; the only judge of balance, caps and uniqueness."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from filmgate.core.attempt import Attempt
+from filmgate.core.change import Change, Namespace
+from filmgate.core.errors import FilmgateError
+from filmgate.core.events import Event
+from filmgate.core.keys import Key
+from filmgate.core.ledger import Account, Billed, Row
+from filmgate.core.task import Output, Status, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An admitted task to run, and the number that fences whoever runs it."""
+
+    task_id: str
+    lease_no: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The change is durable. `jobs` were admitted by the same commit."""
+
+    jobs: tuple[Job, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """The same submission was stored before: this is its task now, and nothing was changed."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Nothing was changed, and `error` says why; it is durable that it was not."""
+
+    error: FilmgateError
+
+
+Outcome = Committed | Replayed | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskQuery:
+    """Which tasks to list, newest first unless `ascending`; `after` and `before` are task ids."""
+
+    key_id: str | None = None
+    account_id: str | None = None
+    dialect: str | None = None
+    kind: str | None = None
+    status: Status | None = None
+    after: str | None = None
+    before: str | None = None
+    ascending: bool = False
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Everything the ledger's audit reads, as of one moment."""
+
+    accounts: Iterable[Account]
+    rows: Iterable[Row]
+    tasks: Iterable[Billed]
+
+
+class Store(Protocol):
+    """The truth. Every method may be called again; each read is one statement of its own."""
+
+    async def commit(self, change: Change) -> Outcome:
+        """Save all of `change`, or nothing; return only once that is durable.
+
+        In the same commit a new task is admitted if its account and its provider have a free slot
+        and nobody waits; a task that ends frees its account's slot and closes its attempt that was
+        never sent; an attempt that closes frees its provider's slot; and the job of a task that has
+        ended goes once none of its attempts is open. Raise StoreUnavailable if nothing can be saved.
+        """
+        ...
+
+    async def admit(self, at: datetime) -> tuple[Job, ...]:
+        """Give every free slot to who is next by `core.admission.Limits`; return whom to run."""
+        ...
+
+    async def take_over(self) -> tuple[Job, ...]:
+        """Fence off whoever ran the open jobs before, and return them all: once, at start."""
+        ...
+
+    async def task(self, task_id: str) -> Task | None:
+        """Return a task."""
+        ...
+
+    async def task_named(self, key_id: str, namespace: Namespace, token: str) -> Task | None:
+        """Return the task that this idempotency key of this key identity belongs to."""
+        ...
+
+    async def tasks(self, query: TaskQuery) -> Sequence[Task]:
+        """Return the tasks asked for, in order of their ids."""
+        ...
+
+    async def events(self, task_id: str, *, after: int = 0) -> Sequence[Event]:
+        """Return a task's events with a `seq` above `after`, in order."""
+        ...
+
+    async def attempts(self, task_id: str) -> Sequence[Attempt]:
+        """Return a task's attempts, first to last."""
+        ...
+
+    async def output(self, blob: str) -> Output | None:
+        """Return what is known of a stored blob that some task's outputs name."""
+        ...
+
+    async def key(self, public_id: str) -> Key | None:
+        """Return an API key by its public id, revoked or not."""
+        ...
+
+    async def keys(self) -> Sequence[Key]:
+        """Return all API keys, oldest first."""
+        ...
+
+    async def account(self, account_id: str) -> Account | None:
+        """Return a customer's account."""
+        ...
+
+    async def accounts(self) -> Sequence[Account]:
+        """Return all customers' accounts, oldest first."""
+        ...
+
+    async def secret(self, name: str) -> bytes:
+        """Return 32 random bytes that this installation keeps under `name`, made at first use."""
+        ...
+
+    async def books(self) -> Books:
+        """Return the whole ledger for its audit."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close."""
+        ...

@@ -1,0 +1,25 @@
+"""End a task at its owner's wish: one commit, whatever is still going on upstream."""
+
+from filmgate.core.change import advance
+from filmgate.core.errors import Conflict
+from filmgate.core.task import Status, Task
+from filmgate.ports import Ports
+from filmgate.service.save import save
+
+
+async def cancel_task(ports: Ports, task: Task) -> Task:
+    """Return the task cancelled and its hold voided; one that has ended is returned unchanged.
+
+    A completion that races it wins or loses by the version. What runs upstream is stopped after.
+    """
+    while not task.ended:
+        cancelled = task.to(Status.CANCELLED, at=ports.clock.now())
+        try:
+            await save(ports, advance(task, cancelled))
+        except Conflict:
+            newer = await ports.store.task(task.id)
+            assert newer is not None, "a stored task stays stored"  # noqa: S101
+            task = newer
+        else:
+            return cancelled
+    return task
