@@ -1,0 +1,1 @@
+"""Numbered SQL, only forward, each safe while the version before it still runs."""

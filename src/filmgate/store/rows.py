@@ -1,0 +1,176 @@
+"""Between our values and their rows: the same on every database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from filmgate.core.attempt import Attempt, Outcome
+from filmgate.core.events import Event, EventKind
+from filmgate.core.keys import Key
+from filmgate.core.ledger import Account, Row, Transfer, TransferKind
+from filmgate.core.task import Output, Phase, Status, Task
+
+_encoder: Final = msgspec.json.Encoder()
+_tasks: Final = msgspec.json.Decoder(Task)
+_outputs: Final = msgspec.json.Decoder(Output)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def micros(at: datetime) -> int:
+    """Return a time as microseconds since 1970, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def time(us: int) -> datetime:
+    """Return microseconds since 1970 as aware UTC."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def dump_task(task: Task) -> str:
+    """Return the task's snapshot."""
+    return _encoder.encode(task).decode()
+
+
+def load_task(snapshot: str) -> Task:
+    """Return the task of a snapshot."""
+    return _tasks.decode(snapshot)
+
+
+def dump_output(output: Output) -> str:
+    """Return an output as JSON."""
+    return _encoder.encode(output).decode()
+
+
+def load_output(text: str) -> Output:
+    """Return the output of its JSON."""
+    return _outputs.decode(text)
+
+
+def event_row(event: Event) -> tuple[Any, ...]:
+    """Return an event in the order of its columns."""
+    return (event.task_id, event.seq, event.kind, micros(event.at), event.status, event.phase, event.progress)
+
+
+def load_event(row: tuple[Any, ...]) -> Event:
+    """Return the event of a row."""
+    task_id, seq, kind, at, status, phase, progress = row
+    return Event(
+        task_id=task_id,
+        seq=seq,
+        kind=EventKind(kind),
+        at=time(at),
+        status=Status(status),
+        phase=Phase(phase) if phase else None,
+        progress=progress,
+    )
+
+
+def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
+    """Return an attempt in the order of its columns."""
+    return (
+        attempt.task_id,
+        attempt.n,
+        attempt.provider,
+        _maybe_micros(attempt.intent_at),
+        attempt.remote_id,
+        attempt.outcome,
+        attempt.upstream_cost,
+        _maybe_micros(attempt.closed_at),
+    )
+
+
+def load_attempt(row: tuple[Any, ...]) -> Attempt:
+    """Return the attempt of a row."""
+    task_id, n, provider, intent_at, remote_id, outcome, upstream_cost, closed_at = row
+    return Attempt(
+        task_id=task_id,
+        n=n,
+        provider=provider,
+        intent_at=_maybe_time(intent_at),
+        remote_id=remote_id,
+        outcome=Outcome(outcome) if outcome else None,
+        upstream_cost=upstream_cost,
+        closed_at=_maybe_time(closed_at),
+    )
+
+
+def key_row(key: Key) -> tuple[Any, ...]:
+    """Return a key in the order of its columns."""
+    return (
+        key.id,
+        key.identity,
+        key.account_id,
+        key.name,
+        key.hash,
+        micros(key.created_at),
+        _maybe_micros(key.revoked_at),
+    )
+
+
+def load_key(row: tuple[Any, ...]) -> Key:
+    """Return the key of a row."""
+    key_id, identity, account_id, name, hashed, created_at, revoked_at = row
+    return Key(
+        id=key_id,
+        identity=identity,
+        account_id=account_id,
+        name=name,
+        hash=hashed,
+        created_at=time(created_at),
+        revoked_at=_maybe_time(revoked_at),
+    )
+
+
+def transfer_row(transfer: Transfer, account: Account) -> tuple[Any, ...]:
+    """Return a transfer in the order of its columns; `account` is as it stands after it."""
+    return (
+        transfer.id,
+        transfer.kind,
+        transfer.account_id,
+        transfer.debit,
+        transfer.credit,
+        transfer.amount,
+        transfer.releases,
+        transfer.task_id,
+        transfer.memo,
+        micros(transfer.at),
+        account.chain_seq,
+        account.chain_head,
+    )
+
+
+def load_transfer(row: tuple[Any, ...]) -> Row:
+    """Return the ledger row of a row."""
+    (id_, kind, account_id, debit, credit, amount, releases, task_id, memo, at, seq, hashed) = row
+    transfer = Transfer(
+        id=id_,
+        kind=TransferKind(kind),
+        account_id=account_id,
+        debit=debit,
+        credit=credit,
+        amount=amount,
+        releases=releases,
+        task_id=task_id,
+        memo=memo,
+        at=time(at),
+    )
+    return Row(transfer=transfer, seq=seq, hash=hashed)
+
+
+def load_account(row: tuple[Any, ...]) -> Account:
+    """Return the account of a row."""
+    account_id, name, balance, held, chain_seq, chain_head = row
+    return Account(
+        id=account_id, name=name, balance=balance, held=held, chain_seq=chain_seq, chain_head=chain_head
+    )
+
+
+def _maybe_micros(at: datetime | None) -> int | None:
+    return None if at is None else micros(at)
+
+
+def _maybe_time(us: int | None) -> datetime | None:
+    return None if us is None else time(us)

@@ -1,0 +1,446 @@
+"""What one Change does to a SQLite database, inside a savepoint of the writer's transaction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import apsw
+
+from filmgate.core import ledger
+from filmgate.core.admission import Head, Limits, choose
+from filmgate.core.attempt import Attempt, Outcome
+from filmgate.core.change import Change, Claim
+from filmgate.core.errors import Conflict, FilmgateError, IdempotencyMismatch, QueueFull
+from filmgate.core.ledger import Account
+from filmgate.core.task import TERMINAL, Task
+from filmgate.ports.store import Committed, Job, Replayed
+from filmgate.store import rows
+
+
+class Refusal(Exception):  # noqa: N818  (an outcome, not a fault)
+    """Nothing of the change may stay."""
+
+    def __init__(self, error: FilmgateError) -> None:
+        """Carry what the caller is told."""
+        super().__init__(error.message)
+        self.error = error
+
+
+class Replay(Exception):  # noqa: N818  (an outcome, not a fault)
+    """The submission was stored before, as this task."""
+
+    def __init__(self, task: Task) -> None:
+        """Carry the task as it is now."""
+        super().__init__(task.id)
+        self.task = task
+
+
+@dataclass(slots=True)
+class _AccountRow:
+    """A customer's account and its admission counters, read once and written once per change."""
+
+    account: Account
+    slots: int
+    waiting: int
+    admitted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Applies changes to one connection. `admits`: a new task may start in its own commit."""
+
+    db: apsw.Connection
+    limits: Limits
+    admits: bool
+
+    def apply(self, change: Change) -> Committed | Replayed:
+        """Do all of `change`, or raise Refusal or Replay for the caller to roll back."""
+        for account in change.accounts:
+            self.db.execute(_OPEN_ACCOUNT, (account.id, account.name, account.chain_head))
+        for key in change.keys:
+            self.db.execute(_SAVE_KEY, rows.key_row(key))
+        if change.task is None:
+            self._apply_transfers(change)
+            self._apply_aside(change)
+            return Committed()
+        if change.was_version == 0:
+            return self._apply_submission(change, change.task)
+        self._apply_advance(change, change.task)
+        return Committed()
+
+    def admit(self, at: datetime) -> tuple[Job, ...]:
+        """Fill every free slot from the waiting."""
+        jobs: list[Job] = []
+        stamp = rows.micros(at)
+        waiting = list(self.db.execute("SELECT provider, used FROM provider_slots WHERE waiting > 0"))
+        for provider, used in waiting:
+            free = self.limits.provider_slots.get(provider, 0) - used
+            if free > 0:
+                for head in self._next(provider, free):
+                    jobs.append(Job(task_id=head.task_id, lease_no=1))
+                    self._admit_waiting(head, provider, stamp + len(jobs))
+        return tuple(jobs)
+
+    def take_over(self) -> tuple[Job, ...]:
+        """Fence off every earlier worker."""
+        self.db.execute(
+            "UPDATE tasks SET lease_no = lease_no + 1 WHERE id IN (SELECT task_id FROM jobs)"
+        )
+        found = self.db.execute(
+            "SELECT tasks.id, tasks.lease_no FROM jobs JOIN tasks ON tasks.id = jobs.task_id ORDER BY tasks.id"
+        )
+        return tuple(Job(task_id=task_id, lease_no=lease_no) for task_id, lease_no in found)
+
+    # --- a new task ---------------------------------------------------------------------------
+
+    def _apply_submission(self, change: Change, task: Task) -> Committed:
+        self._check_claims(change.claims, task)
+        row = self._account(task.account_id)
+        for transfer in change.transfers:
+            self._transfer(row, transfer)
+        used, waiting = self._provider(task.route.provider)
+        starts = (
+            self.admits
+            and waiting == 0
+            and used < self.limits.provider_slots.get(task.route.provider, 0)
+            and row.slots < self.limits.account_concurrency
+        )
+        if not starts:
+            self._check_queue(row)
+        self.db.execute(_INSERT_TASK, _task_row(task, waiting=not starts, admitted=starts))
+        for claim in change.claims:
+            expires = None if claim.expires_at is None else rows.micros(claim.expires_at)
+            self.db.execute(
+                _SAVE_CLAIM,
+                (claim.key_id, claim.namespace, claim.token, task.id, claim.fingerprint, expires),
+            )
+        self._write_events(change)
+        if starts:
+            self._start(task.id, task.route.provider, was_waiting=False)
+            row.slots += 1
+            row.admitted = rows.micros(task.created_at)
+        else:
+            self.db.execute(_PROVIDER_WAITS, (task.route.provider,))
+            row.waiting += 1
+        self._write_account(row)
+        return Committed(jobs=(Job(task_id=task.id, lease_no=1),) if starts else ())
+
+    def _check_claims(self, claims: tuple[Claim, ...], task: Task) -> None:
+        replayed: str | None = None
+        for claim in claims:
+            found = self.db.execute(_FIND_CLAIM, (claim.key_id, claim.namespace, claim.token)).fetchone()
+            if found is None:
+                continue
+            task_id, print_, expires_at = found
+            if expires_at is not None and expires_at <= rows.micros(task.created_at):
+                continue
+            if print_ != claim.fingerprint:
+                message = f"{claim.namespace} {claim.token!r} was used before for a different request"
+                raise Refusal(IdempotencyMismatch(message, param=claim.namespace))
+            replayed = replayed or task_id
+        if replayed is not None:
+            raise Replay(self._load(replayed))
+
+    def _check_queue(self, row: _AccountRow) -> None:
+        if row.waiting >= self.limits.account_queue:
+            raise Refusal(QueueFull(f"{row.waiting} tasks of this account are waiting already"))
+        total = self.db.execute("SELECT coalesce(sum(waiting), 0) FROM provider_slots").get
+        if total >= self.limits.total_queue:
+            raise Refusal(QueueFull("too many tasks are waiting"))
+
+    # --- a task that goes on, or ends ------------------------------------------------------------
+
+    def _apply_advance(self, change: Change, task: Task) -> None:
+        found = self.db.execute(_STANDING, (task.id,)).fetchone()
+        if found is None:
+            raise Refusal(Conflict(f"there is no task {task.id}"))
+        version, lease_no, waiting, admitted = found
+        if version != change.was_version:
+            raise Refusal(Conflict(f"task {task.id} has changed"))
+        if change.lease_no is not None and lease_no != change.lease_no:
+            raise Refusal(Conflict(f"task {task.id} was taken over"))
+        self.db.execute(
+            _UPDATE_TASK,
+            (
+                task.status,
+                task.version,
+                0 if task.ended else waiting,
+                0 if task.ended else admitted,
+                task.charged,
+                rows.dump_task(task),
+                task.id,
+            ),
+        )
+        for output in task.outputs:
+            self.db.execute(_SAVE_BLOB, (output.blob, rows.dump_output(output)))
+        self._write_events(change)
+        self._write_attempts(change.attempts)
+        if not (change.transfers or task.ended):
+            return
+        row = self._account(task.account_id)
+        for transfer in change.transfers:
+            self._transfer(row, transfer)
+        if task.ended:
+            if waiting:
+                row.waiting -= 1
+                self.db.execute(_PROVIDER_WAITS_LESS, (task.route.provider,))
+            if admitted:
+                row.slots -= 1
+            self._close_unsent(task)
+            self._drop_job(task.id)
+        self._write_account(row)
+
+    def _close_unsent(self, task: Task) -> None:
+        closed = self.db.execute(
+            _CLOSE_UNSENT, (Outcome.UNSENT, rows.micros(task.updated_at), task.id)
+        ).fetchall()
+        for (provider,) in closed:
+            self.db.execute(_PROVIDER_USES_LESS, (provider,))
+
+    # --- attempts, transfers and accounts without a task -------------------------------------------
+
+    def _apply_aside(self, change: Change) -> None:
+        self._write_attempts(change.attempts)
+        for task_id in sorted({attempt.task_id for attempt in change.attempts}):
+            lease_no, status = self.db.execute(
+                "SELECT lease_no, status FROM tasks WHERE id = ?", (task_id,)
+            ).get
+            if change.lease_no is not None and lease_no != change.lease_no:
+                raise Refusal(Conflict(f"task {task_id} was taken over"))
+            if status in TERMINAL:
+                self._drop_job(task_id)
+
+    def _apply_transfers(self, change: Change) -> None:
+        for transfer in change.transfers:
+            row = self._account(transfer.account_id)
+            self._transfer(row, transfer)
+            self._write_account(row)
+
+    def _write_attempts(self, attempts: tuple[Attempt, ...]) -> None:
+        for attempt in attempts:
+            was = self.db.execute(
+                "SELECT closed_at FROM attempts WHERE task_id = ? AND n = ?", (attempt.task_id, attempt.n)
+            ).fetchone()
+            self.db.execute(_SAVE_ATTEMPT, rows.attempt_row(attempt))
+            was_open = was is not None and was[0] is None
+            is_open = attempt.closed_at is None and (was is None or was_open)
+            if was_open and not is_open:
+                self.db.execute(_PROVIDER_USES_LESS, (attempt.provider,))
+            elif was is None and is_open:
+                self.db.execute(_PROVIDER_USES, (attempt.provider,))
+
+    def _drop_job(self, task_id: str) -> None:
+        self.db.execute(_DROP_JOB, (task_id, task_id))
+
+    # --- the account -------------------------------------------------------------------------------
+
+    def _account(self, account_id: str) -> _AccountRow:
+        found = self.db.execute(_ACCOUNT, (account_id,)).fetchone()
+        if found is None:
+            raise Refusal(Conflict(f"there is no account {account_id}"))
+        *account, slots, waiting, admitted = found
+        return _AccountRow(rows.load_account(tuple(account)), slots, waiting, admitted)
+
+    def _transfer(self, row: _AccountRow, transfer: ledger.Transfer) -> None:
+        try:
+            row.account = ledger.applied(row.account, transfer)
+        except FilmgateError as error:
+            raise Refusal(error) from error
+        try:
+            self.db.execute(_INSERT_TRANSFER, rows.transfer_row(transfer, row.account))
+        except apsw.ConstraintError as error:
+            raise Refusal(Conflict(f"transfer {transfer.id} exists")) from error
+
+    def _write_account(self, row: _AccountRow) -> None:
+        account = row.account
+        self.db.execute(
+            _UPDATE_ACCOUNT,
+            (
+                account.balance,
+                account.held,
+                account.chain_seq,
+                account.chain_head,
+                row.slots,
+                row.waiting,
+                row.admitted,
+                account.id,
+            ),
+        )
+
+    # --- admission ---------------------------------------------------------------------------------
+
+    def _next(self, provider: str, free: int) -> Iterator[Head]:
+        heads = [
+            head
+            for account_id in self._waiting_accounts(provider)
+            if (head := self._head(provider, account_id)) is not None
+        ]
+        # `following` is asked after the caller has admitted the head: its row no longer waits.
+        return choose(
+            heads,
+            free=free,
+            limits=self.limits,
+            following=lambda head: self._head(provider, head.account_id),
+        )
+
+    def _waiting_accounts(self, provider: str) -> list[str]:
+        return [account_id for (account_id,) in self.db.execute(_WAITING_ACCOUNTS, {"provider": provider})]
+
+    def _head(self, provider: str, account_id: str) -> Head | None:
+        found = self.db.execute(_HEAD, (provider, account_id)).fetchone()
+        if found is None:
+            return None
+        task_id, priority, slots, admitted = found
+        return Head(
+            task_id=task_id,
+            account_id=account_id,
+            priority=priority,
+            account_slots=slots,
+            account_admitted=admitted,
+        )
+
+    def _admit_waiting(self, head: Head, provider: str, stamp: int) -> None:
+        self.db.execute(
+            "UPDATE tasks SET waiting = 0, admitted = 1, lease_no = 1 WHERE id = ?", (head.task_id,)
+        )
+        self._start(head.task_id, provider, was_waiting=True)
+        self.db.execute(
+            "UPDATE accounts SET slots = slots + 1, waiting = waiting - 1, admitted = ? WHERE id = ?",
+            (stamp, head.account_id),
+        )
+
+    def _start(self, task_id: str, provider: str, *, was_waiting: bool) -> None:
+        self.db.execute("INSERT INTO attempts (task_id, n, provider) VALUES (?, 1, ?)", (task_id, provider))
+        self.db.execute("INSERT INTO jobs (task_id) VALUES (?)", (task_id,))
+        self.db.execute(_PROVIDER_STARTS_WAITING if was_waiting else _PROVIDER_USES, (provider,))
+
+    def _provider(self, provider: str) -> tuple[int, int]:
+        found = self.db.execute(
+            "SELECT used, waiting FROM provider_slots WHERE provider = ?", (provider,)
+        ).fetchone()
+        return found or (0, 0)
+
+    # --- small things ------------------------------------------------------------------------------
+
+    def _write_events(self, change: Change) -> None:
+        for event in change.events:
+            self.db.execute(_INSERT_EVENT, rows.event_row(event))
+
+    def _load(self, task_id: str) -> Task:
+        return rows.load_task(self.db.execute("SELECT snapshot FROM tasks WHERE id = ?", (task_id,)).get)
+
+
+def _task_row(task: Task, *, waiting: bool, admitted: bool) -> tuple[Any, ...]:
+    return (
+        task.id,
+        task.account_id,
+        task.key_id,
+        task.dialect,
+        "video" if task.generation.duration_s else "image",
+        task.status,
+        task.version,
+        1 if admitted else 0,
+        task.route.provider,
+        task.priority,
+        int(waiting),
+        int(admitted),
+        task.quote.amount,
+        task.charged,
+        rows.micros(task.created_at),
+        rows.dump_task(task),
+    )
+
+
+_OPEN_ACCOUNT: Final = "INSERT INTO accounts (id, name, chain_head) VALUES (?, ?, ?)"
+_SAVE_KEY: Final = """
+    INSERT INTO keys (id, identity, account_id, name, hash, created_at, revoked_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET revoked_at = coalesce(revoked_at, excluded.revoked_at)
+"""
+_INSERT_TASK: Final = """
+    INSERT INTO tasks (id, account_id, key_id, dialect, kind, status, version, lease_no, provider,
+                       priority, waiting, admitted, held, charged, created_at, snapshot)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_STANDING: Final = "SELECT version, lease_no, waiting, admitted FROM tasks WHERE id = ?"
+_UPDATE_TASK: Final = """
+    UPDATE tasks SET status = ?, version = ?, waiting = ?, admitted = ?, charged = ?, snapshot = ?
+    WHERE id = ?
+"""
+_INSERT_EVENT: Final = """
+    INSERT INTO events (task_id, seq, kind, at, status, phase, progress) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+# What is known of a submission is never forgotten, in whatever order it comes to be known.
+_SAVE_ATTEMPT: Final = """
+    INSERT INTO attempts (task_id, n, provider, intent_at, remote_id, outcome, upstream_cost, closed_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (task_id, n) DO UPDATE SET
+        intent_at = coalesce(intent_at, excluded.intent_at),
+        remote_id = coalesce(remote_id, excluded.remote_id),
+        outcome = coalesce(outcome, excluded.outcome),
+        upstream_cost = coalesce(upstream_cost, excluded.upstream_cost),
+        closed_at = coalesce(closed_at, excluded.closed_at)
+"""
+_CLOSE_UNSENT: Final = """
+    UPDATE attempts SET outcome = ?, closed_at = ?
+    WHERE task_id = ? AND intent_at IS NULL AND closed_at IS NULL RETURNING provider
+"""
+_DROP_JOB: Final = """
+    DELETE FROM jobs WHERE task_id = ?
+    AND NOT EXISTS (SELECT 1 FROM attempts WHERE task_id = ? AND closed_at IS NULL)
+"""
+_FIND_CLAIM: Final = """
+    SELECT task_id, fingerprint, expires_at FROM claims WHERE key_id = ? AND namespace = ? AND token = ?
+"""
+_SAVE_CLAIM: Final = """
+    INSERT INTO claims (key_id, namespace, token, task_id, fingerprint, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key_id, namespace, token) DO UPDATE SET
+        task_id = excluded.task_id, fingerprint = excluded.fingerprint, expires_at = excluded.expires_at
+"""
+_SAVE_BLOB: Final = "INSERT INTO blobs (id, output) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
+_ACCOUNT: Final = """
+    SELECT id, name, balance, held, chain_seq, chain_head, slots, waiting, admitted
+    FROM accounts WHERE id = ?
+"""
+_UPDATE_ACCOUNT: Final = """
+    UPDATE accounts SET balance = ?, held = ?, chain_seq = ?, chain_head = ?, slots = ?, waiting = ?,
+        admitted = ?
+    WHERE id = ?
+"""
+_INSERT_TRANSFER: Final = """
+    INSERT INTO transfers (id, kind, account_id, debit, credit, amount, releases, task_id, memo, at,
+                           seq, hash)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_PROVIDER_USES: Final = """
+    INSERT INTO provider_slots (provider, used) VALUES (?, 1)
+    ON CONFLICT (provider) DO UPDATE SET used = used + 1
+"""
+_PROVIDER_USES_LESS: Final = "UPDATE provider_slots SET used = used - 1 WHERE provider = ?"
+_PROVIDER_WAITS: Final = """
+    INSERT INTO provider_slots (provider, waiting) VALUES (?, 1)
+    ON CONFLICT (provider) DO UPDATE SET waiting = waiting + 1
+"""
+_PROVIDER_WAITS_LESS: Final = "UPDATE provider_slots SET waiting = waiting - 1 WHERE provider = ?"
+_PROVIDER_STARTS_WAITING: Final = """
+    UPDATE provider_slots SET used = used + 1, waiting = waiting - 1 WHERE provider = ?
+"""
+# One index seek per account that waits, however many tasks each has: a loose index scan.
+_WAITING_ACCOUNTS: Final = """
+    WITH RECURSIVE waits (account_id) AS (
+        SELECT min(account_id) FROM tasks WHERE waiting = 1 AND provider = :provider
+        UNION ALL
+        SELECT (SELECT min(account_id) FROM tasks
+                WHERE waiting = 1 AND provider = :provider AND account_id > waits.account_id)
+        FROM waits WHERE waits.account_id IS NOT NULL
+    )
+    SELECT account_id FROM waits WHERE account_id IS NOT NULL
+"""
+_HEAD: Final = """
+    SELECT tasks.id, tasks.priority, accounts.slots, accounts.admitted
+    FROM tasks JOIN accounts ON accounts.id = tasks.account_id
+    WHERE tasks.waiting = 1 AND tasks.provider = ? AND tasks.account_id = ?
+    ORDER BY tasks.priority DESC, tasks.id LIMIT 1
+"""
