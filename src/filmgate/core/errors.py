@@ -126,6 +126,14 @@ class Conflict(FilmgateError):
     retryable = True
 
 
+class LeaseLost(Conflict):
+    """Another worker has taken the task over; this one must let go of it."""
+
+    code = "lease_lost"
+    fault = Fault.OURS
+    retryable = False
+
+
 class IllegalTransition(FilmgateError):
     """The task's status does not allow this step."""
 

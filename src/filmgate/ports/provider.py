@@ -13,13 +13,13 @@ RemoteId = NewType("RemoteId", str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """One file a provider made: a URL to fetch from it, or a path on this machine to move away.
+    """One file a provider made, at a path on this machine: it is copied, never changed or moved.
 
     `mime` is what the provider says it is. `width` and `height` are pixels, `duration_s` seconds.
     """
 
     kind: OutputKind
-    source: str | Path
+    source: Path
     mime: str
     width: int | None = None
     height: int | None = None

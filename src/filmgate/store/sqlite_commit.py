@@ -11,7 +11,7 @@ from filmgate.core import ledger
 from filmgate.core.admission import Head, Limits, choose
 from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.change import Change, Claim
-from filmgate.core.errors import Conflict, FilmgateError, IdempotencyMismatch, QueueFull
+from filmgate.core.errors import Conflict, FilmgateError, IdempotencyMismatch, LeaseLost, QueueFull
 from filmgate.core.ledger import Account
 from filmgate.core.task import TERMINAL, Task
 from filmgate.ports.store import Committed, Job, Replayed
@@ -156,10 +156,10 @@ class Writer:
         if found is None:
             raise Refusal(Conflict(f"there is no task {task.id}"))
         version, lease_no, waiting, admitted = found
+        if change.lease_no is not None and lease_no != change.lease_no:
+            raise Refusal(LeaseLost(f"task {task.id} was taken over"))
         if version != change.was_version:
             raise Refusal(Conflict(f"task {task.id} has changed"))
-        if change.lease_no is not None and lease_no != change.lease_no:
-            raise Refusal(Conflict(f"task {task.id} was taken over"))
         self.db.execute(
             _UPDATE_TASK,
             (
@@ -207,7 +207,7 @@ class Writer:
                 "SELECT lease_no, status FROM tasks WHERE id = ?", (task_id,)
             ).get
             if change.lease_no is not None and lease_no != change.lease_no:
-                raise Refusal(Conflict(f"task {task_id} was taken over"))
+                raise Refusal(LeaseLost(f"task {task_id} was taken over"))
             if status in TERMINAL:
                 self._drop_job(task_id)
 

@@ -1,0 +1,1 @@
+"""The HTTP edge: wire dialects over one task core."""

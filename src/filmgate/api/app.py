@@ -1,0 +1,192 @@
+"""The ASGI application: one thin layer between the server and the dialects' handlers."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from secrets import token_hex
+from typing import Final
+
+import structlog
+from starlette.routing import BaseRoute, Match
+from starlette.types import Message, Receive, Scope, Send
+
+from filmgate.api import files
+from filmgate.api.answer import Answer, Stream
+from filmgate.api.auth import Keys
+from filmgate.api.call import Call
+from filmgate.api.dialect import Dialect, Owners, find_dialects
+from filmgate.api.routing import Route, Table
+from filmgate.api.status import headers_of, public, status_of
+from filmgate.api.web import Web
+from filmgate.api.wire import Disconnected
+from filmgate.core.errors import FilmgateError, MethodNotAllowed, NotFound
+from filmgate.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+_WELCOME: Final = {
+    "name": "filmgate",
+    "message": "A task service for AI video: POST /v1/videos with an API key. docs/start.md shows how.",
+    "models": "/v1/models",
+    "health": "/healthz",
+}
+
+
+def create_app(ports: Ports, web: Web, *, extra_routes: Sequence[BaseRoute] = ()) -> "App":
+    """Return the service over `ports`; `extra_routes` are asked for paths that no dialect knows."""
+    return App(ports, web, extra_routes=extra_routes)
+
+
+class App:
+    """An ASGI application. `keys` remembers who asked: forget it when some key was changed."""
+
+    def __init__(self, ports: Ports, web: Web, *, extra_routes: Sequence[BaseRoute] = ()) -> None:
+        """Find the dialects and index their routes."""
+        dialects = find_dialects()
+        self.keys = Keys(ports, keep_s=web.key_cache_s)
+        self._web = web
+        self._owners = Owners(dialects)
+        self._extra = tuple(extra_routes)
+        self._table = Table(
+            [
+                Route(method="GET", path="/healthz", handle=_healthz, open=True),
+                *([] if any(_takes_root(route) for route in extra_routes) else [_ROOT]),
+                *files.routes(ports, web),
+                *(route for dialect in dialects for route in dialect.routes(ports, web)),
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: whatever happens, in the shape of the path's dialect."""
+        if scope["type"] != "http":
+            await _other(scope, receive, send)
+            return
+        trace_id = token_hex(16)
+        reply = _Reply(receive, send, trace_id)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(trace_id=trace_id)
+        try:
+            await self._answer(scope, receive, reply)
+        except Disconnected:
+            pass
+        except FilmgateError as error:
+            await self._refuse(scope, reply, error)
+        except Exception:
+            log.exception("request failed", method=scope["method"], path=scope["path"])
+            await self._refuse(scope, reply, FilmgateError("a bug"))
+
+    async def _answer(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        path: str = scope["path"]
+        found = self._table.find(path[:-1] if len(path) > 1 and path[-1] == "/" else path)
+        if found is None:
+            await self._answer_elsewhere(scope, receive, reply)
+            return
+        methods, params = found
+        route = methods.get(scope["method"])
+        if route is None:
+            allowed = ", ".join(sorted(methods))
+            error = MethodNotAllowed(f"{scope['method'][:20]} is not possible here, only {allowed}")
+            await self._refuse(scope, reply, error, [(b"allow", allowed.encode())])
+            return
+        key = None if route.open else await self.keys.of(scope["headers"])
+        call = Call(scope, receive, self._web, trace_id=reply.trace_id, params=params, key=key)
+        await reply.send(await route.handle(call))
+
+    async def _answer_elsewhere(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        for route in self._extra:
+            match, child_scope = route.matches(scope)
+            if match is not Match.NONE:
+                scope.update(child_scope)
+                await route.handle(scope, receive, reply.pass_on)
+                return
+        raise NotFound(f"there is nothing at {scope['path'][:200]!r}")
+
+    async def _refuse(
+        self, scope: Scope, reply: "_Reply", error: FilmgateError, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        if reply.started:
+            # Too late to say anything; the server closes the connection, which says enough.
+            return
+        error = public(error)
+        answer = self.error_answer(self._owners.of(scope["path"]), error, reply.trace_id)
+        answer.headers.extend(headers)
+        with contextlib.suppress(OSError):
+            await reply.send(answer)
+
+    def error_answer(self, dialect: Dialect, error: FilmgateError, trace_id: str) -> Answer:
+        """Return an error as `dialect` says it."""
+        status = next((dialect.http[kind] for kind in type(error).__mro__ if kind in dialect.http), None)
+        status = status or status_of(error)
+        return Answer(dialect.write_error(error, status, trace_id), status, headers_of(error, status))
+
+
+class _Reply:
+    """Sends the one answer of a request, with its trace id, and knows whether it has begun."""
+
+    __slots__ = ("_receive", "_send", "started", "trace_id")
+
+    def __init__(self, receive: Receive, send: Send, trace_id: str) -> None:
+        self._receive = receive
+        self._send = send
+        self.trace_id = trace_id
+        self.started = False
+
+    async def send(self, answer: Answer | Stream) -> None:
+        self.started = True
+        headers = answer.headers
+        headers.append((b"x-request-id", self.trace_id.encode()))
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if isinstance(answer, Answer):
+            await self._send({"type": "http.response.body", "body": answer.body})
+        else:
+            await self._stream(answer)
+
+    async def pass_on(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.trace_id.encode())]
+        await self._send(message)
+
+    async def _stream(self, answer: Stream) -> None:
+        # The server takes pieces for a client that has gone as gladly as for one that listens.
+        gone = asyncio.create_task(self._gone())
+        try:
+            async with contextlib.aclosing(answer.pieces) as pieces:
+                async for piece in pieces:
+                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                    if gone.done():
+                        return
+            await self._send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _healthz(_: Call) -> Answer:
+    return Answer({"status": "ok"})
+
+
+async def _root(_: Call) -> Answer:
+    return Answer(_WELCOME)
+
+
+_ROOT: Final = Route(method="GET", path="/", handle=_root, open=True)
+
+
+def _takes_root(route: BaseRoute) -> bool:
+    return getattr(route, "path", None) == "/"
+
+
+async def _other(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the server's start and stop; nothing of ours hangs on them. There are no web sockets."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

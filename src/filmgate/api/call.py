@@ -1,0 +1,79 @@
+"""One HTTP request, as a handler sees it."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope
+
+from filmgate.api.web import Web
+from filmgate.core.errors import InvalidRequest
+from filmgate.core.keys import Key
+
+MOST_PARAMS = 100
+
+
+class Call:
+    """A request whose route was found. `key` is who asks; only open routes have none."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        web: Web,
+        *,
+        trace_id: str,
+        params: Mapping[str, str],
+        key: Key | None,
+    ) -> None:
+        """Keep the parts; nothing is parsed before somebody asks for it."""
+        self.scope = scope
+        self.receive = receive
+        self.web = web
+        self.trace_id = trace_id
+        self.params = params
+        self._key = key
+
+    @property
+    def key(self) -> Key:
+        """The key of a route that needs one."""
+        assert self._key is not None, "an open route asks for no key"
+        return self._key
+
+    @property
+    def method(self) -> str:
+        """The HTTP method, in capitals."""
+        method: str = self.scope["method"]
+        return method
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header by its name in small letters."""
+        for found, value in self.scope["headers"]:
+            if found == name:
+                text: bytes = value
+                return text.decode("latin-1")
+        return None
+
+    @cached_property
+    def query_pairs(self) -> list[tuple[str, str]]:
+        """The query string's names and values, in order."""
+        raw: bytes = self.scope["query_string"]
+        try:
+            pairs = parse_qsl(
+                raw.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMS, errors="strict"
+            )
+        except ValueError as error:
+            raise InvalidRequest("the query string cannot be read") from error
+        if any("\0" in name or "\0" in value for name, value in pairs):
+            raise InvalidRequest("the query string contains a NUL character")
+        return pairs
+
+    @cached_property
+    def query(self) -> Mapping[str, str]:
+        """The query string; of a name said twice the last counts."""
+        return dict(self.query_pairs)
+
+    def only(self, *names: str) -> dict[str, Any]:
+        """Return those query parameters that were given a value."""
+        return {name: self.query[name] for name in names if self.query.get(name)}

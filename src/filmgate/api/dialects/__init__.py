@@ -1,0 +1,1 @@
+"""The wire dialects: being in this folder registers one."""

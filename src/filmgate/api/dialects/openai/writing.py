@@ -1,0 +1,107 @@
+"""Our tasks and errors as video objects: a superset that OpenAI's and Token360's clients both read."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from filmgate.api.dialect import Json, View
+from filmgate.api.times import unix, unix_or_none
+from filmgate.core import errors
+from filmgate.core.errors import FilmgateError
+from filmgate.core.generation import MediaKind, MediaRole, OutputKind, ratio_of, resolution_of
+from filmgate.core.task import Status, Task
+
+STATUSES: Final[Mapping[Status, str]] = {
+    Status.QUEUED: "queued",
+    Status.RUNNING: "in_progress",
+    Status.SUCCEEDED: "completed",
+    Status.FAILED: "failed",
+    Status.CANCELLED: "failed",
+}
+
+
+def write_task(task: Task, view: View) -> Json:
+    """Return a task as a video object."""
+    generation = task.generation
+    url = frame = thumbnail = None
+    if task.status is Status.SUCCEEDED:
+        links = {output.kind: view.links.to(output) for output in reversed(task.outputs)}
+        url = links.get(OutputKind.VIDEO) or links.get(OutputKind.IMAGE)
+        frame = links.get(OutputKind.LAST_FRAME)
+        thumbnail = links.get(OutputKind.THUMBNAIL)
+    return {
+        "id": task.id,
+        "object": "video",
+        "model": task.model,
+        "status": STATUSES[task.status],
+        "progress": 100 if task.status is Status.SUCCEEDED else task.progress,
+        "created_at": unix(task.created_at),
+        "updated_at": unix(task.updated_at),
+        "completed_at": unix_or_none(task.finished_at),
+        "expires_at": unix_or_none(task.result_expires_at),
+        "prompt": generation.prompt,
+        "seconds": str(generation.duration_s),
+        "size": f"{generation.width}x{generation.height}",
+        "duration": generation.duration_s,
+        "parameters": {
+            "duration": generation.duration_s,
+            "resolution": generation.resolution or resolution_of(generation.width, generation.height),
+            "aspect_ratio": generation.aspect_ratio or ratio_of(generation.width, generation.height),
+            "seed": generation.seed,
+            "audio": generation.audio,
+            "watermark": generation.watermark,
+            "video_mode": _mode(task),
+        },
+        "url": url,
+        "video_url": url,
+        "content": {"last_frame_url": frame, "thumbnail_url": thumbnail},
+        "remixed_from_video_id": None,
+        "error": _error(task),
+        "request_id": task.request_id,
+        "metadata": dict(task.metadata),
+        "provider": task.route.provider,
+    }
+
+
+def _error(task: Task) -> Json | None:
+    match task.status:
+        case Status.CANCELLED:
+            return {"code": "cancelled", "message": "the task was cancelled"}
+        case Status.FAILED:
+            code, message = (task.error.code, task.error.message) if task.error else ("failed", "failed")
+            return {"code": code, "message": message}
+        case Status.QUEUED | Status.RUNNING | Status.SUCCEEDED:
+            return None
+
+
+def _mode(task: Task) -> str:
+    """Return Token360's word for what goes in."""
+    roles = {(media.kind, media.role) for media in task.generation.media}
+    if (MediaKind.IMAGE, MediaRole.LAST_FRAME) in roles:
+        return "i2v_first_last_frame"
+    if (MediaKind.IMAGE, MediaRole.FIRST_FRAME) in roles:
+        return "i2v_first_frame"
+    return "reference" if roles else "t2v"
+
+
+_TYPES: Final[Mapping[type[FilmgateError], str]] = {
+    errors.ModelNotFound: "model_not_found",
+    errors.Unauthenticated: "invalid_api_key",
+    errors.InsufficientCredits: "insufficient_balance",
+    errors.NotFound: "not_found_error",
+    errors.QueueFull: "rate_limit_error",
+}
+
+
+def write_error(error: FilmgateError, status: int, trace_id: str) -> Json:
+    """Return an error: the HTTP status as text in `code`, as Token360's examples have it."""
+    usual = "invalid_request_error" if status < 500 else "api_error"  # noqa: PLR2004
+    kind = next((_TYPES[kind] for kind in type(error).__mro__ if kind in _TYPES), usual)
+    return {
+        "error": {
+            "message": error.message,
+            "type": kind,
+            "param": error.param,
+            "code": str(status),
+            "trace_id": trace_id,
+        }
+    }

@@ -1,0 +1,143 @@
+"""Files over HTTP: in ranges, from any blob store, with flat memory."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+from filmgate.api.answer import Answer, Headers, Stream
+from filmgate.api.call import Call
+from filmgate.api.ranges import Unsatisfiable, parse_range
+from filmgate.api.routing import Route
+from filmgate.api.web import Web
+from filmgate.core import presign
+from filmgate.core.errors import NotFound
+from filmgate.core.task import Output
+from filmgate.ports import Ports
+from filmgate.ports.blobs import Reader
+
+# Large pieces: each costs a thread's wake-up and a system call, and memory holds but one a download.
+PIECE_BYTES: Final = 512 * 1024
+
+_FILE: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,5}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_PARAMS: Final = frozenset({"exp", "kid", "name", "sig"})
+
+
+def routes(ports: Ports, web: Web) -> Sequence[Route]:
+    """Return the route of signed links: the signature stands in for a key."""
+
+    async def get_file(call: Call) -> Answer | Stream:
+        blob = _FILE.fullmatch(call.params["file"])
+        # Only the spelling that was signed: an escaped one is another address.
+        if blob is None or call.scope.get("raw_path", b"").decode("latin-1") != call.scope["path"]:
+            raise NotFound("there is no such file")
+        filename = _check_link(call, ports, web)
+        if filename is None:
+            return _forbidden()
+        output = await ports.store.output(blob[1])
+        if output is None:
+            raise NotFound("there is no such file")
+        return await send_file(ports, call, output, filename=filename)
+
+    return [Route(method="GET", path="/files/{file}", handle=get_file, open=True)]
+
+
+def _check_link(call: Call, ports: Ports, web: Web) -> str | None:
+    """Return the file name that a good link gives, empty if none, or None for any other link."""
+    pairs = call.query_pairs
+    query = dict(pairs)
+    if len(query) != len(pairs) or not query.keys() <= _PARAMS:
+        return None
+    filename = query.get("name", "")
+    if "name" in query and not _NAME.fullmatch(filename):
+        return None
+    good = presign.is_good(
+        call.scope["path"],
+        expires=query.get("exp", ""),
+        filename=filename,
+        kid=query.get("kid", ""),
+        signature=query.get("sig", ""),
+        key=web.signing_key,
+        now=ports.clock.now(),
+    )
+    return filename if good else None
+
+
+def _forbidden() -> Answer:
+    message = "this link is not valid, or its time is over; read the task again for a fresh one"
+    return Answer({"error": {"message": message, "type": "invalid_link", "param": None, "code": "403"}}, 403)
+
+
+async def send_file(
+    ports: Ports, call: Call, output: Output, *, filename: str = "", attached: bool = False
+) -> Answer | Stream:
+    """Return the whole file or the part that was asked for."""
+    tag = f'"{output.blob}"'
+    kept = call.header(b"if-none-match")
+    headers = _headers(output, tag, filename=filename, attached=attached)
+    if kept is not None and (kept.strip() == "*" or tag in kept.replace("W/", "")):
+        return Stream(_nothing(), 304, [header for header in headers if header[0] != b"content-type"])
+    reader = await ports.blobs.open(output.blob)
+    if reader is None:
+        raise NotFound("there is no such file")
+    try:
+        first, end = 0, reader.size_bytes
+        asked = call.header(b"range")
+        status = 200
+        if asked is not None and call.header(b"if-range") in {None, tag}:
+            part = parse_range(asked, reader.size_bytes)
+            if part is not None:
+                first, end = part
+                status = 206
+                headers.append((b"content-range", f"bytes {first}-{end - 1}/{reader.size_bytes}".encode()))
+        headers.append((b"content-length", str(end - first).encode()))
+    except Unsatisfiable:
+        size = reader.size_bytes
+        reader.close()
+        return Stream(
+            _nothing(), 416, [(b"content-range", f"bytes */{size}".encode()), (b"content-length", b"0")]
+        )
+    if call.method == "HEAD":
+        reader.close()
+        return Stream(_nothing(), status, headers)
+    return Stream(_pieces(reader, first, end), status, headers)
+
+
+def _headers(output: Output, tag: str, *, filename: str, attached: bool) -> Headers:
+    shown = output.mime.startswith(("image/", "video/")) and not attached
+    disposition = "inline" if shown else "attachment"
+    if filename:
+        disposition += f'; filename="{filename}"'
+    headers = [
+        (b"content-type", output.mime.encode("latin-1")),
+        (b"accept-ranges", b"bytes"),
+        (b"etag", tag.encode()),
+        # The address names the content's hash: what is there never changes.
+        (b"cache-control", b"private, max-age=31536000, immutable"),
+        (b"content-disposition", disposition.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    ]
+    if not shown:
+        headers.append((b"content-security-policy", b"sandbox"))
+    return headers
+
+
+async def _pieces(reader: Reader, first: int, end: int) -> AsyncGenerator[bytes]:
+    loop = asyncio.get_running_loop()
+    try:
+        while first < end:
+            piece = await loop.run_in_executor(None, reader.read, first, min(PIECE_BYTES, end - first))
+            if not piece:
+                raise EOFError("a stored file is shorter than it was")
+            first += len(piece)
+            yield piece
+    finally:
+        reader.close()
+
+
+async def _nothing() -> AsyncGenerator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece

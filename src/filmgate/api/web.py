@@ -1,0 +1,20 @@
+"""What the HTTP edge is told: where it is reached, how it signs links and how much it reads."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+MIB: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """`public_url` is the base of every URL we hand out: never the Host header, which anyone can set."""
+
+    public_url: str
+    signing_key: bytes = field(repr=False)
+    link_lifetime_s: int = 86_400
+    task_json_bytes: int = MIB  # on /v1/tasks/*, as ByteSpike's page says
+    json_bytes: int = 32 * MIB  # elsewhere: pictures may come as data URIs
+    upload_bytes: int = 200 * MIB
+    body_s: float = 30.0  # for a whole request body to arrive
+    key_cache_s: float = 5.0  # how long a revoked key may still work

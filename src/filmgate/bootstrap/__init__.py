@@ -1,0 +1,136 @@
+"""The composition root: from settings to everything wired."""
+
+import os
+import tomllib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from filmgate.blobs.local import LocalBlobs
+from filmgate.core.admission import Limits
+from filmgate.core.catalogue import Catalogue, Model, read_models
+from filmgate.core.errors import InvalidSettings
+from filmgate.dispatch.hub import Hub
+from filmgate.ports import Backend, Ports
+from filmgate.ports.dispatch import Dispatch
+from filmgate.ports.provider import Spec
+from filmgate.ports.store import Job
+from filmgate.providers import registry
+from filmgate.settings import Settings
+from filmgate.store.sqlite import SqliteStore
+
+BLOBS: Final = "blobs"
+
+
+class SystemClock:
+    """Implements `ports.clock.Clock` by this machine's own."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Elsewhere:
+    """Implements `ports.dispatch.Dispatch` beside a server: it sees what was changed, and acts."""
+
+    def start(self, jobs: tuple[Job, ...]) -> None:
+        assert not jobs, "only a serving process admits"
+
+    def freed(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def beside(settings: Settings) -> AsyncIterator[Ports]:
+    """Open the data for a command, whether or not a server has it open as well."""
+    store = open_store(settings, serving=False)
+    try:
+        yield wire(settings, store, Hub(), Elsewhere(), {})
+    finally:
+        await store.close()
+
+
+def open_store(settings: Settings, *, serving: bool) -> SqliteStore:
+    """Open the store in the data directory, which is made if need be."""
+    # For its owner only: it holds the secrets that keys and links are made with.
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteStore.open(settings.data, limits=limits(settings), serving=serving)
+
+
+def wire(
+    settings: Settings, store: SqliteStore, hub: Hub, dispatch: Dispatch, providers: Mapping[str, Backend]
+) -> Ports:
+    """Return all of the outside, as the settings want it."""
+    return Ports(
+        store=store,
+        dispatch=dispatch,
+        signals=hub,
+        blobs=LocalBlobs(settings.data / BLOBS),
+        clock=SystemClock(),
+        entropy=os.urandom,
+        catalogue=catalogue(settings),
+        providers=providers,
+        policy=settings.policy,
+    )
+
+
+# --- providers ----------------------------------------------------------------------------------
+
+
+def limits(settings: Settings) -> Limits:
+    """Return how much may run and wait, each provider's own slots included."""
+    specs = registry()
+    slots = {name: _slots(specs[name], provider.config) for name, provider in settings.providers.items()}
+    return Limits(
+        account_concurrency=settings.account_concurrency,
+        account_queue=settings.account_queue,
+        total_queue=settings.total_queue,
+        provider_slots=slots,
+    )
+
+
+def _slots(spec: Spec, config: object) -> int:
+    said: int | None = getattr(config, "slots", None)
+    return said or spec.slots or _cores()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # a container may use fewer than there are
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# --- the catalogue ------------------------------------------------------------------------------
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """Return the built-in models, with those of the operator's own file over them."""
+    built_in = resources.files("filmgate").joinpath("catalogue.toml").read_text(encoding="utf-8")
+    models = {model.id: model for model in _models(built_in)}
+    if settings.catalogue is not None:
+        models |= {model.id: model for model in _models(_read(settings.catalogue), settings.catalogue)}
+    return Catalogue(
+        models=tuple(models.values()), providers=frozenset(settings.providers), fallback=settings.fallback
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"catalogue: cannot read {path}: {error}") from error
+
+
+def _models(text: str, path: Path | None = None) -> tuple[Model, ...]:
+    try:
+        document: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSettings(f"catalogue: cannot read {path}: {error}") from error
+    match document:
+        case {"models": [*tables], **rest} if not rest and all(isinstance(t, dict) for t in tables):
+            return read_models(tables)
+        case _:
+            raise InvalidSettings(f"catalogue: {path} holds something else than [[models]] tables")

@@ -1,0 +1,108 @@
+"""The HTTP server: from a listening socket to the last open request."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import uvicorn
+import uvloop
+
+from filmgate.api.app import App, create_app
+from filmgate.api.limits import DeadlineProtocol
+from filmgate.api.web import Web
+from filmgate.bootstrap.service import running
+from filmgate.core.errors import InvalidSettings
+from filmgate.ports import Ports
+from filmgate.settings import Settings
+
+Announce = Callable[[str, int], None]
+
+KEEP_ALIVE_S = 75  # longer than pollers pause, and than the proxies in front of us keep a connection
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(settings: Settings, announce: Announce) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is told the URL, and how many keys there are, at start."""
+    settings.check_exposure()
+    listener = listen(settings.host, settings.port)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, listener, announce))
+    finally:
+        listener.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, so that the address is known before anything else is begun."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address, family=family, backlog=2048)
+    except OSError as error:
+        raise InvalidSettings(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def url_of(host: str, listener: socket.socket) -> str:
+    """Return the URL of what listens there, called as the operator calls it."""
+    name = host.strip("[]")
+    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+
+
+async def _serve(settings: Settings, listener: socket.socket, announce: Announce) -> None:
+    server = _Server(
+        uvicorn.Config(
+            _not_yet,
+            http=DeadlineProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=settings.graceful_shutdown_s,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for stop in STOPS:  # from now until the last child is gone, a signal only asks
+        loop.add_signal_handler(stop, server.handle_exit, stop, None)
+    public_url = settings.public_url or url_of(settings.host, listener)
+    async with running(settings, another_wrote=server.forget_keys) as ports:
+        server.config.app = server.app = create_app(ports, await _web(settings, ports, public_url))
+        keys = len(await ports.store.keys())
+        server.announce = lambda: announce(public_url, keys)
+        await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, told of signals by us: its own way ends the process before we are done."""
+
+    announce: Callable[[], None]
+    app: App | None = None
+
+    def forget_keys(self) -> None:
+        if self.app is not None:
+            self.app.keys.forget()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.announce()
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+async def _not_yet(*_: object) -> None:
+    raise AssertionError("no connection is accepted before the application is there")
+
+
+async def _web(settings: Settings, ports: Ports, public_url: str) -> Web:
+    return Web(
+        public_url=public_url,
+        signing_key=await ports.store.secret("link-signing"),
+        link_lifetime_s=settings.result_lifetime_s,
+    )

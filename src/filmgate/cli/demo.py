@@ -1,0 +1,302 @@
+"""`filmgate demo`: the whole way once, over HTTP, from nothing to a film in a file."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from select import select
+from time import monotonic, sleep
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from filmgate.cli.options import Config, Json, settings_of
+from filmgate.cli.place import whole_file
+from filmgate.cli.screen import Progress, duration, print_json, progress_bar, size
+from filmgate.core.errors import FilmgateError
+
+if TYPE_CHECKING:
+    import httpx2
+
+PROMPT = "A lighthouse on a cliff at sunset, waves below, gulls in the wind, the camera slowly pushes in"
+SECONDS = 5
+SIZE = "1280x720"
+CREDITS = 1_000
+START_S = 30.0
+STOP_S = 20.0
+RENDER_S = 300.0
+LOOK_EVERY_S = 0.25
+LOG = "demo.log"
+
+
+class DemoFailed(FilmgateError):
+    """Something on the way did not do what it should; the message says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The demo's own server: where it listens, and where it keeps everything."""
+
+    url: str
+    data: Path
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(epilog='Example: filmgate demo "a steam train through snowy mountains"')(demo)
+
+
+def demo(
+    prompt: Annotated[
+        str, typer.Argument(metavar="[PROMPT]", show_default=False, help="What to show.")
+    ] = PROMPT,
+    *,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where the film goes.")
+    ] = Path("filmgate-demo.mp4"),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Where the server keeps everything; else a new directory.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Make a first film, the whole way over HTTP.
+
+    Starts a server, makes a key, submits a film as any OpenAI client would, saves it and stops the
+    server. What is printed then is enough to go on with.
+    """
+    with _signals_as_exits(), _directory(data) as directory, progress_bar(silent=as_json) as show:
+        show(0, "starting")
+        with _server(directory, config) as server:
+            key = _make_key(config, directory)
+            show(0, "submitting")
+            video, took_s = _film(server, key, prompt, output, show)
+    if as_json:
+        print_json({**_facts(server, key, video, output), "took_s": round(took_s, 3)})
+    else:
+        _print(server, key, video, output, took_s)
+
+
+# --- the server ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _directory(data: Path | None) -> Iterator[Path]:
+    """Give a directory that stays if all goes well, for going on, and goes with a failure if new."""
+    if data is not None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield data.absolute()
+        return
+    fresh = Path(tempfile.mkdtemp(prefix="filmgate-demo-"))
+    try:
+        yield fresh
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _server(data: Path, config: Path | None) -> Iterator[Server]:
+    command = [sys.executable, "-m", "filmgate", "serve", "--json", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--data", str(data), *(["--config", str(config)] if config else [])]
+    with (data / LOG).open("ab") as log:
+        child = subprocess.Popen(  # noqa: S603  (our own program)
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "FILMGATE_PUBLIC_URL": "", "FILMGATE_LOG_FORMAT": "json"},
+            start_new_session=True,  # Ctrl-C is for us; we stop it in order
+        )
+    try:
+        yield Server(url=_where_it_listens(child, data), data=data)
+    finally:
+        stopped = _stop(child)
+    if stopped != 0:
+        raise DemoFailed(f"the server ended with status {stopped}; its log is {data / LOG}")
+
+
+def _where_it_listens(child: "subprocess.Popen[bytes]", data: Path) -> str:
+    assert child.stdout is not None
+    ready, _, _ = select([child.stdout], [], [], START_S)
+    line = child.stdout.readline() if ready else b""
+    if not line:
+        raise DemoFailed(f"the server did not start: {_last_words(data)}")
+    url: str = json.loads(line)["url"]
+    return url
+
+
+def _last_words(data: Path) -> str:
+    lines = (data / LOG).read_text(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("filmgate: ") if lines else f"it said nothing within {START_S:.0f} s"
+
+
+def _stop(child: "subprocess.Popen[bytes]") -> int:
+    child.terminate()
+    try:
+        return child.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
+    finally:
+        if child.stdout is not None:
+            child.stdout.close()
+
+
+@contextmanager
+def _signals_as_exits() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end us as Ctrl-C does: with everything put away."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _make_key(config: Path | None, data: Path) -> str:
+    import asyncio
+
+    from filmgate.bootstrap import beside
+    from filmgate.core.pricing import MICRO
+    from filmgate.service.manage_keys import create_key
+
+    async def create() -> str:
+        async with beside(settings_of(config, data)) as ports:
+            _, key = await create_key(ports, name="demo", credits_micro=CREDITS * MICRO, account_id=None)
+            return key
+
+    return asyncio.run(create())
+
+
+# --- the film -----------------------------------------------------------------------------------
+
+
+def _film(
+    server: Server, key: str, prompt: str, output: Path, show: Progress
+) -> tuple[dict[str, Any], float]:
+    """Submit, wait and download, as any client of OpenAI's video API does."""
+    import httpx2
+
+    began = monotonic()
+    wish = {"model": "studio", "prompt": prompt, "seconds": str(SECONDS), "size": SIZE}
+    try:
+        with httpx2.Client(
+            base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
+        ) as client:
+            video = _answer(client.post("/v1/videos", json=wish))
+            while video["status"] in {"queued", "in_progress"}:
+                show(int(video.get("progress") or 0), "rendering")
+                if monotonic() - began > RENDER_S:
+                    raise DemoFailed(f"the film was not made within {duration(RENDER_S)}")
+                sleep(LOOK_EVERY_S)
+                video = _answer(client.get(f"/v1/videos/{video['id']}"))
+            took_s = monotonic() - began
+            if video["status"] != "completed":
+                raise DemoFailed(f"the film was not made: {(video.get('error') or {}).get('message')}")
+            show(100, "saving")
+            _download(client, video["id"], output)
+    except httpx2.HTTPError as error:
+        raise DemoFailed(f"the server does not answer as it should: {error}") from error
+    return video, took_s
+
+
+def _answer(response: "httpx2.Response") -> dict[str, Any]:
+    if response.is_error:
+        raise DemoFailed(f"the server answered {response.status_code}: {response.text[:300]}")
+    document: dict[str, Any] = response.json()
+    return document
+
+
+def _download(client: "httpx2.Client", video: str, output: Path) -> None:
+    with client.stream("GET", f"/v1/videos/{video}/content", follow_redirects=True) as response:
+        if response.is_error:
+            raise DemoFailed(f"the film cannot be fetched: HTTP {response.status_code}")
+        with whole_file(output) as file:
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+            if not file.tell():
+                raise DemoFailed("the film that was fetched is empty")
+
+
+# --- what to go on with -------------------------------------------------------------------------
+
+
+def _facts(server: Server, key: str, video: dict[str, Any], output: Path) -> dict[str, Any]:
+    film = f"{server.url}/v1/videos/{video['id']}"
+    return {
+        "file": str(output),
+        "size_bytes": output.stat().st_size,
+        "key": key,
+        "task": video["id"],
+        "url": film,
+        "content_url": f"{film}/content",
+        "data": str(server.data),
+        "serve": _serve_again(server),
+    }
+
+
+def _serve_again(server: Server) -> str:
+    # The same port, so that every URL above is right again.
+    return shlex.join(
+        [_how_we_were_called(), "serve", "--port", server.url.rpartition(":")[2], "--data", str(server.data)]
+    )
+
+
+def _how_we_were_called() -> str:
+    """Return what to type for this program: `filmgate`, unless the shell would not find this one."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("filmgate")
+    if on_path is not None and Path(on_path).samefile(called):
+        return "filmgate"
+    if called.name == "__main__.py":
+        return f"{os.path.relpath(sys.executable)} -m filmgate"
+    return os.path.relpath(called)
+
+
+def _print(server: Server, key: str, video: dict[str, Any], output: Path, took_s: float) -> None:
+    facts = _facts(server, key, video, output)
+    header = f"-H 'Authorization: Bearer {key}'"
+    wish = json.dumps({"model": "studio", "prompt": "a paper boat in the rain", "seconds": "4"})
+    print(f"""
+{output}: {SIZE}, {SECONDS} s, {size(facts["size_bytes"])}, made in {duration(took_s)}
+
+key      {key}
+task     {facts["url"]}
+film     {facts["content_url"]}
+
+The server is stopped, and all it had is kept. Start it again:
+
+  {facts["serve"]}
+
+Then ask for a film, see how it stands, and fetch it:
+
+  curl {server.url}/v1/videos \\
+    {header} \\
+    -H 'Content-Type: application/json' \\
+    -d '{wish}'
+
+  curl {server.url}/v1/videos/ID \\
+    {header}
+
+  curl -L -o film.mp4 {server.url}/v1/videos/ID/content \\
+    {header}""")

@@ -1,0 +1,1 @@
+"""Paints what a screenplay describes: one module per thing that can be seen."""

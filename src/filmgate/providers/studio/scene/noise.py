@@ -1,0 +1,62 @@
+"""Noise: the seamless textures that clouds, rock, grass and waves are cut from."""
+
+import cv2
+import numpy as np
+
+from filmgate.providers.studio.scene.pixels import Plane
+
+
+def tile(
+    dice: np.random.Generator, size: int, *, roughness: float, low_cut: float = 1.0, squeeze: float = 1.0
+) -> Plane:
+    """Make a seamless square of noise, mean 0 and deviation 1.
+
+    `roughness` is the power by which amplitude falls with frequency (2 = smooth hills, 1 = grain);
+    `low_cut` drops the waves longer than size/low_cut; `squeeze` below 1 stretches it sideways.
+    """
+    down = np.fft.fftfreq(size)[:, None] * size
+    across = np.fft.rfftfreq(size)[None] * size / squeeze
+    frequency = np.hypot(down, across)
+    frequency[0, 0] = 1
+    amplitude = np.where(frequency < low_cut, 0, frequency**-roughness)
+    phase = np.exp(2j * np.pi * dice.random(frequency.shape))
+    texture = np.fft.irfft2(amplitude * phase, (size, size)).astype(np.float32)
+    texture -= texture.mean()
+    return texture / texture.std()
+
+
+def sample(texture: Plane, u: Plane, v: Plane) -> Plane:
+    """Read a seamless texture at any pixel coordinates."""
+    height, width = texture.shape[:2]
+    # OpenCV's wrap-around takes 16-bit coordinates: keep them small.
+    return cv2.remap(
+        texture,
+        np.mod(u, width, dtype=np.float32),
+        np.mod(v, height, dtype=np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_WRAP,
+    )
+
+
+def stretched(texture: Plane, width: int, height: int) -> Plane:
+    """Return the texture resized to a picture's size."""
+    return cv2.resize(texture, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def line(
+    dice: np.random.Generator, length: int, *, waves: float, octaves: int = 6, gain: float = 0.5
+) -> Plane:
+    """Make a wandering line, about -1..1, with `waves` humps in its longest octave."""
+    positions = np.linspace(0, 1, length)
+    total, heights, amplitude = 0.0, np.zeros(length), 1.0
+    for _ in range(octaves):
+        knots = dice.random(int(waves) + 3) * 2 - 1
+        place = positions * waves
+        index = place.astype(int)
+        ease = place - index
+        ease = ease * ease * (3 - 2 * ease)
+        heights += amplitude * (knots[index] * (1 - ease) + knots[index + 1] * ease)
+        total += amplitude
+        amplitude *= gain
+        waves *= 2.03
+    return (heights / total).astype(np.float32)

@@ -1,0 +1,314 @@
+"""Bring an admitted task to its end, and whatever was started upstream for it to its own.
+
+Everything here may be cut off at any line and begun again from the rows: the intent is saved before
+anything is sent, the reference that is sent is the same each time, and the end is saved once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from filmgate.core.attempt import Attempt, Outcome
+from filmgate.core.change import advance, aside
+from filmgate.core.errors import (
+    Conflict,
+    LeaseLost,
+    ModelUnavailable,
+    ProviderError,
+    ProviderMisconfigured,
+    RemoteLost,
+    SubmissionUnclear,
+)
+from filmgate.core.retry import again_at
+from filmgate.core.task import Phase, Status, Task, TaskError
+from filmgate.ports import Backend, Ports
+from filmgate.ports.provider import ClientReference, Failed, RemoteId, Report, Running, Succeeded
+from filmgate.ports.store import Job
+from filmgate.service.save import save
+from filmgate.service.settle_task import fail, succeed
+
+PROGRESS_EVERY: Final = timedelta(seconds=1)
+UPSTREAM_TROUBLE_S: Final = 5.0  # between questions that the provider could not answer
+DRAIN_TRIES: Final = 60
+
+
+async def run_task(ports: Ports, job: Job) -> None:
+    """Run the task of `job` to its end, then close its attempts; return early if it is taken over."""
+    while True:
+        task = await ports.store.task(job.task_id)
+        attempts = await ports.store.attempts(job.task_id)
+        assert task is not None, "a job belongs to a stored task"  # noqa: S101
+        backend = ports.providers.get(task.route.provider)
+        try:
+            if task.ended:
+                await _drain(ports, job, backend, attempts)
+                return
+            if backend is None:
+                gone = ModelUnavailable(f"the provider {task.route.provider!r} is no longer configured")
+                await fail(ports, task, attempts[-1], _error(gone), lease_no=job.lease_no)
+            else:
+                await _Run(ports, job, backend, task, attempts[-1]).go_on()
+        except LeaseLost:
+            return
+        except Conflict:
+            continue  # cancelled, most likely: read the task again and go by that
+
+
+class _Run:
+    """One pass over a task that has not ended: it holds the task and its attempt as last saved."""
+
+    def __init__(self, ports: Ports, job: Job, backend: Backend, task: Task, attempt: Attempt) -> None:
+        self.ports = ports
+        self.job = job
+        self.provider = backend.provider
+        self.capabilities = backend.capabilities
+        self.task = task
+        self.attempt = attempt
+
+    @property
+    def idempotent(self) -> bool:
+        return self.capabilities.client_reference is ClientReference.IDEMPOTENT
+
+    async def go_on(self) -> None:
+        """Submit if that is still to be done, then follow the work to its end."""
+        if await self._retry_time_has_come():
+            remote_id = self.attempt.remote_id or await self._submit()
+            if remote_id is not None:
+                await self._follow(RemoteId(remote_id))
+
+    # --- submitting -----------------------------------------------------------------------------
+
+    async def _retry_time_has_come(self) -> bool:
+        """Wait for it; False if something about the task changed meanwhile."""
+        if self.task.retry_at is None:
+            return True
+        wait_s = (self.task.retry_at - self.ports.clock.now()).total_seconds()
+        return wait_s <= 0 or not await self.ports.signals.wait(self.task.id, timeout_s=wait_s)
+
+    async def _submit(self) -> RemoteId | None:
+        """Return the provider's id, or None once the task has ended or waits for another try."""
+        if self.attempt.intent_at is None:
+            await self._save_intent()
+        elif not self.idempotent:
+            # Sent, or not, by a worker that died: to send it again could start and bill it twice.
+            unclear = SubmissionUnclear("it is not known whether the provider has started this task")
+            await self._fail(unclear, Outcome.ORPHANED)
+            return None
+        try:
+            remote_id = await self.provider.submit(self.task.generation, reference=self.attempt.reference)
+        except ProviderError as error:
+            await self._not_submitted(error)
+            return None
+        await self._save_acceptance(remote_id)
+        return remote_id
+
+    async def _save_intent(self) -> None:
+        now = self.ports.clock.now()
+        begun = self.task if self.task.status is Status.RUNNING else None
+        after = (
+            replace(self.task.to(Status.RUNNING, at=now), phase=Phase.SUBMITTING)
+            if begun is None
+            else begun.still(at=now, phase=Phase.SUBMITTING)
+        )
+        await self._save(
+            replace(after, attempt=self.attempt.n), attempt=replace(self.attempt, intent_at=now)
+        )
+
+    async def _save_acceptance(self, remote_id: RemoteId) -> None:
+        accepted = replace(self.attempt, remote_id=remote_id)
+        if self.idempotent:
+            # Kept with the first report: until then the same reference finds the same work again.
+            self.attempt = accepted
+            return
+        try:
+            await self._save(
+                self.task.still(at=self.ports.clock.now(), phase=Phase.GENERATING), attempt=accepted
+            )
+        except Conflict:
+            # The task ended meanwhile. Whoever closes this attempt needs the id all the same.
+            await save(self.ports, aside(accepted))
+            raise
+
+    async def _not_submitted(self, error: ProviderError) -> None:
+        now = self.ports.clock.now()
+        if error.landed and self.idempotent and now < self.task.deadline_at:
+            await self._wait_until(now + timedelta(seconds=UPSTREAM_TROUBLE_S), self.attempt, Phase.SUBMIT_UNKNOWN)
+            return
+        again = again_at(
+            error,
+            reference=self.attempt.reference,
+            tries=self.attempt.n,
+            now=now,
+            deadline=self.task.deadline_at,
+        )
+        if again is None:
+            await self._fail(error, Outcome.ORPHANED if error.landed else Outcome.REFUSED)
+            return
+        refused = self.attempt.close(Outcome.REFUSED, at=now)
+        following = Attempt(task_id=self.task.id, n=self.attempt.n + 1, provider=self.attempt.provider)
+        await self._save(
+            replace(self.task.still(at=now, phase=Phase.WAITING), retry_at=again),
+            attempt=following,
+            closed=refused,
+        )
+
+    async def _wait_until(self, at: datetime, attempt: Attempt, phase: Phase) -> None:
+        after = self.task.still(at=self.ports.clock.now(), phase=phase)
+        await self._save(replace(after, retry_at=at), attempt=attempt)
+
+    # --- following ------------------------------------------------------------------------------
+
+    async def _follow(self, remote_id: RemoteId) -> None:
+        """Ask until the work has ended, and settle the task by how it did."""
+        while True:
+            wait_s = self.capabilities.poll_interval_s
+            try:
+                report = await self._ask(remote_id)
+            except RemoteLost as lost:
+                await self._fail(lost, Outcome.FAILED)
+                return
+            except ProviderError:
+                wait_s = UPSTREAM_TROUBLE_S
+            else:
+                if await self._settled(remote_id, report):
+                    return
+            if self.ports.clock.now() >= self.task.deadline_at:
+                await self._expire(remote_id)
+                return
+            await self.ports.signals.wait(self.task.id, timeout_s=wait_s)
+            await self._read_again()
+
+    async def _ask(self, remote_id: RemoteId) -> Report:
+        try:
+            return await self.provider.poll(remote_id)
+        except RemoteLost:
+            if not self.idempotent:
+                raise
+            # It died with the process that ran it: the same reference begins it anew.
+            await self.provider.submit(self.task.generation, reference=self.attempt.reference)
+            return Running()
+
+    async def _settled(self, remote_id: RemoteId, report: Report) -> bool:
+        lease_no = self.job.lease_no
+        match report:
+            case Running(progress=progress):
+                await self._save_progress(progress)
+                return False
+            case Succeeded():
+                await succeed(self.ports, self.task, self.attempt, report, lease_no=lease_no)
+            case Failed(code=code, reason=reason):
+                error = TaskError(code=code, message=reason)
+                await fail(self.ports, self.task, self.attempt, error, lease_no=lease_no)
+        await self.provider.forget(remote_id)
+        return True
+
+    async def _save_progress(self, progress: int | None) -> None:
+        """Save what is worth a row: the id and phase once, then at most one point a second."""
+        task, now = self.task, self.ports.clock.now()
+        started = task.phase is Phase.GENERATING
+        moved = (progress or 0) > task.progress and now - task.updated_at >= PROGRESS_EVERY
+        if moved or not started:
+            await self._save(
+                task.still(at=now, phase=Phase.GENERATING, progress=progress), attempt=self.attempt
+            )
+
+    async def _expire(self, remote_id: RemoteId) -> None:
+        error = TaskError(code="expired", message="the task did not finish within its time")
+        attempt = self.attempt
+        # Left open: it is cancelled and closed once the task has ended, as after a cancel.
+        self.task = await fail(self.ports, self.task, None, error, lease_no=self.job.lease_no)
+        await save(self.ports, aside(replace(attempt, remote_id=remote_id)))
+
+    async def _read_again(self) -> None:
+        """Raise Conflict if someone else has changed the task since this run last saved it."""
+        now = await self.ports.store.task(self.task.id)
+        if now is None or now.version != self.task.version:
+            raise Conflict(f"task {self.task.id} has changed")
+
+    # --- saving ---------------------------------------------------------------------------------
+
+    async def _save(self, after: Task, *, attempt: Attempt, closed: Attempt | None = None) -> None:
+        attempts = (attempt,) if closed is None else (closed, attempt)
+        await save(
+            self.ports, advance(self.task, after, lease_no=self.job.lease_no, attempts=attempts)
+        )
+        self.task, self.attempt = after, attempt
+
+    async def _fail(self, error: ProviderError, outcome: Outcome) -> None:
+        closed = self.attempt.close(outcome, at=self.ports.clock.now())
+        await fail(self.ports, self.task, closed, _error(error), lease_no=self.job.lease_no)
+
+
+# --- after the task's end -------------------------------------------------------------------------
+
+
+async def _drain(ports: Ports, job: Job, backend: Backend | None, attempts: Sequence[Attempt]) -> None:
+    """Stop and close what still runs upstream for a task that has ended; its result is not wanted."""
+    for attempt in attempts:
+        if attempt.closed_at is None:
+            outcome = Outcome.ORPHANED if backend is None else await _stop(ports, backend, attempt, job)
+            closed = attempt.close(outcome, at=ports.clock.now())
+            await save(ports, aside(closed, lease_no=job.lease_no))
+
+
+async def _stop(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> Outcome:
+    remote_id = await _find(ports, backend, attempt, job)
+    if remote_id is None:
+        return Outcome.ORPHANED
+    for _ in range(DRAIN_TRIES):
+        with contextlib.suppress(ProviderError):
+            await backend.provider.cancel(remote_id)
+            try:
+                report = await backend.provider.poll(remote_id)
+            except RemoteLost:
+                return Outcome.CANCELLED
+            match report:
+                case Succeeded():
+                    await backend.provider.forget(remote_id)
+                    return Outcome.SUCCEEDED
+                case Failed():
+                    await backend.provider.forget(remote_id)
+                    return Outcome.CANCELLED
+                case Running():
+                    pass
+        await asyncio.sleep(max(backend.capabilities.poll_interval_s, 0.05))
+    return Outcome.ORPHANED
+
+
+async def give_up(ports: Ports, job: Job) -> None:
+    """End a task that cannot be run because of a fault of ours, and close what it left open."""
+    task = await ports.store.task(job.task_id)
+    assert task is not None, "a job belongs to a stored task"  # noqa: S101
+    now = ports.clock.now()
+    attempts = await ports.store.attempts(job.task_id)
+    orphans = tuple(a.close(Outcome.ORPHANED, at=now) for a in attempts if a.closed_at is None)
+    if task.ended:
+        await save(ports, aside(*orphans, lease_no=job.lease_no))
+        return
+    error = TaskError(code="internal_error", message="Filmgate could not run this task")
+    after = replace(task.to(Status.FAILED, at=now), error=error)
+    await save(ports, advance(task, after, lease_no=job.lease_no, attempts=orphans))
+
+
+async def _find(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> RemoteId | None:
+    """Return the id of what may run upstream: asked for again where that starts nothing twice."""
+    if attempt.remote_id is not None:
+        return RemoteId(attempt.remote_id)
+    if backend.capabilities.client_reference is not ClientReference.IDEMPOTENT:
+        return None
+    task = await ports.store.task(job.task_id)
+    assert task is not None, "a job belongs to a stored task"  # noqa: S101
+    try:
+        return await backend.provider.submit(task.generation, reference=attempt.reference)
+    except ProviderError:
+        return None
+
+
+def _error(error: "ProviderError | ModelUnavailable") -> TaskError:
+    if isinstance(error, ProviderMisconfigured):
+        # What is wrong with the operator's account is not the caller's to read.
+        return TaskError(code=error.code, message="the provider is not available at the moment")
+    return TaskError(code=error.code, message=error.message)

@@ -1,0 +1,79 @@
+"""How the local directory holds its blobs: whole, private and tidy."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from filmgate.blobs.local import LocalBlobs
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(b"a film")
+    return path
+
+
+def files_in(directory: Path) -> list[str]:
+    """Return every file below a directory."""
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+
+
+async def test_a_blob_lies_under_its_hash_and_only_its_owner_may_read_it(
+    tmp_path: Path, source: Path
+) -> None:
+    blob = await LocalBlobs(tmp_path / "blobs").keep(source)
+
+    place = tmp_path / "blobs" / blob.id[:2] / blob.id
+    assert files_in(tmp_path / "blobs") == [f"{blob.id[:2]}/{blob.id}"]
+    assert place.stat().st_mode & 0o077 == 0
+    assert place.parent.stat().st_mode & 0o077 == 0
+
+
+async def test_existing_content_is_not_written_again(tmp_path: Path, source: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    blob = await blobs.keep(source)
+    before = (tmp_path / "blobs" / blob.id[:2] / blob.id).stat()
+
+    await blobs.keep(source)
+
+    after = (tmp_path / "blobs" / blob.id[:2] / blob.id).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+async def test_a_copy_that_fails_leaves_nothing(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    blobs = LocalBlobs(tmp_path / "blobs")
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(OSError, match="no space left"):
+        await blobs.keep(source)
+
+    assert files_in(tmp_path / "blobs") == []
+
+
+async def test_what_a_dead_process_left_half_made_is_swept_and_blobs_stay(
+    tmp_path: Path, source: Path
+) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    blob = await blobs.keep(source)
+    (tmp_path / "blobs" / "partial" / "tmp123").write_bytes(b"half a fi")
+
+    LocalBlobs(tmp_path / "blobs").sweep()
+
+    assert files_in(tmp_path / "blobs") == [f"{blob.id[:2]}/{blob.id}"]
+
+
+async def test_a_link_planted_in_a_blobs_place_is_not_followed(tmp_path: Path) -> None:
+    blobs, planted = LocalBlobs(tmp_path / "blobs"), "ab" * 32
+    (tmp_path / "secret").write_text("not yours")
+    (tmp_path / "blobs" / "ab").mkdir()
+    (tmp_path / "blobs" / "ab" / planted).symlink_to(tmp_path / "secret")
+
+    with pytest.raises(OSError, match="symbolic"):
+        await blobs.open(planted)
