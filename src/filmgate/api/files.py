@@ -7,6 +7,7 @@ from typing import Final
 
 from filmgate.api.answer import Answer, Headers, Stream
 from filmgate.api.call import Call
+from filmgate.api.links import EXTENSIONS
 from filmgate.api.ranges import Unsatisfiable, parse_range
 from filmgate.api.routing import Route
 from filmgate.api.web import Web
@@ -52,16 +53,14 @@ def _check_link(call: Call, ports: Ports, web: Web) -> str | None:
     filename = query.get("name", "")
     if "name" in query and not _NAME.fullmatch(filename):
         return None
-    good = presign.is_good(
-        call.scope["path"],
+    link = presign.Link(
+        path=call.scope["path"],
         expires=query.get("exp", ""),
-        filename=filename,
         kid=query.get("kid", ""),
         signature=query.get("sig", ""),
-        key=web.signing_key,
-        now=ports.clock.now(),
+        filename=filename,
     )
-    return filename if good else None
+    return filename if presign.is_good(link, key=web.signing_key, now=ports.clock.now()) else None
 
 
 def _forbidden() -> Answer:
@@ -105,7 +104,8 @@ async def send_file(
 
 
 def _headers(output: Output, tag: str, *, filename: str, attached: bool) -> Headers:
-    shown = output.mime.startswith(("image/", "video/")) and not attached
+    # Of the types we know: an SVG is a picture too, and a program.
+    shown = output.mime in EXTENSIONS and output.mime.startswith(("image/", "video/")) and not attached
     disposition = "inline" if shown else "attachment"
     if filename:
         disposition += f'; filename="{filename}"'

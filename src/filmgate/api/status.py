@@ -41,7 +41,7 @@ def public(error: FilmgateError) -> FilmgateError:
     """Return the error as a caller may see it: what is not theirs to mend is only said to be ours."""
     if error.fault in {Fault.CALLER, Fault.PROVIDER} or isinstance(error, errors.StoreUnavailable):
         return error
-    return FilmgateError("something went wrong on our side; the trace id finds it in our log")
+    return FilmgateError("something went wrong on our side; x-request-id finds it in our log")
 
 
 def headers_of(error: FilmgateError, status: int) -> list[tuple[bytes, bytes]]:

@@ -14,6 +14,7 @@ from typing import Final
 from filmgate.ports.blobs import Blob
 
 CHUNK_BYTES: Final = 1 << 20
+MOST_REMEMBERED: Final = 10_000
 PARTIAL: Final = "partial"  # copies being made; a name no blob's folder can have
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -29,6 +30,7 @@ class LocalBlobs:
         self._directory = directory
         self._partial = directory / PARTIAL
         self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._durable: set[str] = set()  # blobs that this process has brought to the disk
 
     def sweep(self) -> None:
         """Remove copies that a dead process left half-made; for whoever has the directory alone."""
@@ -45,6 +47,12 @@ class LocalBlobs:
 
     def _keep(self, path: Path) -> Blob:
         with _open_regular(path) as source:
+            if self._durable:
+                # Many tasks may share a file: to hash it is cheap, to sync it once more is not.
+                blob = _copy(source, None)
+                if blob.id in self._durable:
+                    return blob
+                source.seek(0)
             handle, name = tempfile.mkstemp(dir=self._partial)
             partial = Path(name)
             try:
@@ -65,6 +73,9 @@ class LocalBlobs:
             partial.rename(place)
         # Also where the blob was there before: whoever renamed it may not have come this far yet.
         _sync(place.parent)
+        if len(self._durable) >= MOST_REMEMBERED:
+            self._durable.clear()
+        self._durable.add(blob)
 
     def _open(self, blob: str) -> "LocalReader | None":
         try:
@@ -113,13 +124,14 @@ def _open_regular(path: Path) -> FileIO:
     return file
 
 
-def _copy(source: FileIO, copy: FileIO) -> Blob:
+def _copy(source: FileIO, copy: FileIO | None) -> Blob:
+    """Return what `source` is, written to `copy` as well if there is one."""
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(CHUNK_BYTES):
         digest.update(chunk)
         size += len(chunk)
-        rest = memoryview(chunk)
-        while rest:
+        rest = memoryview(chunk if copy else b"")
+        while copy and rest:
             rest = rest[copy.write(rest) :]
     return Blob(id=digest.hexdigest(), size_bytes=size)
 

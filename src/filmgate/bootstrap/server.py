@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+import structlog
 import uvicorn
 import uvloop
 
@@ -18,6 +19,8 @@ from filmgate.ports import Ports
 from filmgate.settings import Settings
 
 Announce = Callable[[str, int], None]
+
+log = structlog.get_logger("filmgate")
 
 KEEP_ALIVE_S = 75  # longer than pollers pause, and than the proxies in front of us keep a connection
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -32,6 +35,7 @@ def serve(settings: Settings, announce: Announce) -> None:
             runner.run(_serve(settings, listener, announce))
     finally:
         listener.close()
+    log.info("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -51,7 +51,7 @@ def balance(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Print what accounts have, what of it is held for running tasks, and what is left to spend."""
+    """Print what accounts have, hold for tasks, and can spend."""
     accounts = [_document(found) for found in run(_accounts(settings_of(config, data), account))]
     if as_json:
         print_json(accounts if account is None else accounts[0])

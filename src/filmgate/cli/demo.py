@@ -21,7 +21,7 @@ import typer
 
 from filmgate.cli.options import Config, Json, settings_of
 from filmgate.cli.place import whole_file
-from filmgate.cli.screen import Progress, duration, print_json, progress_bar, size
+from filmgate.cli.screen import Progress, duration, is_plain, print_facts, print_json, progress_bar, size
 from filmgate.core.errors import FilmgateError
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def demo(
 ) -> None:
     """Make a first film, the whole way over HTTP.
 
-    Starts a server, makes a key, submits a film as any OpenAI client would, saves it and stops the
-    server. What is printed then is enough to go on with.
+    Starts a server, makes a key, submits a film as any OpenAI client would,
+    saves it and stops the server. Then prints what to go on with.
     """
     with _signals_as_exits(), _directory(data) as directory, progress_bar(silent=as_json) as show:
         show(0, "starting")
@@ -86,6 +86,7 @@ def demo(
             key = _make_key(config, directory)
             show(0, "submitting")
             video, took_s = _film(server, key, prompt, output, show)
+        show(100, "done")
     if as_json:
         print_json({**_facts(server, key, video, output), "took_s": round(took_s, 3)})
     else:
@@ -257,46 +258,49 @@ def _facts(server: Server, key: str, video: dict[str, Any], output: Path) -> dic
 
 def _serve_again(server: Server) -> str:
     # The same port, so that every URL above is right again.
-    return shlex.join(
-        [_how_we_were_called(), "serve", "--port", server.url.rpartition(":")[2], "--data", str(server.data)]
-    )
+    port = server.url.rpartition(":")[2]
+    return shlex.join([*_how_we_were_called(), "serve", "--port", port, "--data", str(server.data)])
 
 
-def _how_we_were_called() -> str:
+def _how_we_were_called() -> list[str]:
     """Return what to type for this program: `filmgate`, unless the shell would not find this one."""
     called = Path(sys.argv[0])
     on_path = shutil.which("filmgate")
     if on_path is not None and Path(on_path).samefile(called):
-        return "filmgate"
+        return ["filmgate"]
     if called.name == "__main__.py":
-        return f"{os.path.relpath(sys.executable)} -m filmgate"
-    return os.path.relpath(called)
+        return [_nearer(sys.executable), "-m", "filmgate"]
+    return [_nearer(called)]
+
+
+def _nearer(path: str | Path) -> str:
+    return min(os.path.relpath(path), os.path.abspath(path), key=len)  # noqa: PTH100  (links stay)
 
 
 def _print(server: Server, key: str, video: dict[str, Any], output: Path, took_s: float) -> None:
     facts = _facts(server, key, video, output)
-    header = f"-H 'Authorization: Bearer {key}'"
-    wish = json.dumps({"model": "studio", "prompt": "a paper boat in the rain", "seconds": "4"})
+    if not is_plain(sys.stdout):
+        print()
+    print_facts(
+        [
+            (
+                "film",
+                f"{output}: {SIZE}, {SECONDS} s, {size(facts['size_bytes'])}, made in {duration(took_s)}",
+            ),
+            ("task", facts["url"]),
+            ("key", key),
+        ]
+    )
     print(f"""
-{output}: {SIZE}, {SECONDS} s, {size(facts["size_bytes"])}, made in {duration(took_s)}
-
-key      {key}
-task     {facts["url"]}
-film     {facts["content_url"]}
-
 The server is stopped, and all it had is kept. Start it again:
 
   {facts["serve"]}
 
-Then ask for a film, see how it stands, and fetch it:
+Then, elsewhere, ask for a film, see how it stands, and fetch it:
 
-  curl {server.url}/v1/videos \\
-    {header} \\
-    -H 'Content-Type: application/json' \\
-    -d '{wish}'
-
-  curl {server.url}/v1/videos/ID \\
-    {header}
-
-  curl -L -o film.mp4 {server.url}/v1/videos/ID/content \\
-    {header}""")
+  KEY={key}
+  API={server.url}/v1/videos
+  curl -H "Authorization: Bearer $KEY" $API \\
+    -F model=studio -F seconds=4 -F "prompt=a paper boat in the rain"
+  curl -H "Authorization: Bearer $KEY" $API/ID
+  curl -H "Authorization: Bearer $KEY" $API/ID/content -Lo film.mp4""")

@@ -42,7 +42,11 @@ def create(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Create an API key. The key itself, shown this once, is all that goes to stdout."""
+    """Create an API key.
+
+    The key, shown this once, is all that goes to stdout.
+    Works beside a running server, which takes it at once.
+    """
     settings = settings_of(config, data)
     key, secret = run(_create(settings, name=name, credits_micro=credits_micro, account=account))
     if as_json:

@@ -25,9 +25,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def verify(*, data: Data = None, config: Config = None, as_json: Json = False) -> None:
-    """Recompute every balance, hold, bill and hash from the rows, and name what is wrong.
+    """Check the books, and name every row that is wrong.
 
-    The exit status is 1 if anything is.
+    Recomputes each balance, hold, bill and hash from the rows alone.
+    The exit status is 1 if anything is wrong.
     """
     report = run(_verify(settings_of(config, data)))
     if as_json:

@@ -25,17 +25,14 @@ def list_models(*, config: Config = None, as_json: Json = False) -> None:
     if as_json:
         print_json(documents)
         return
-    rows = [
-        (d["id"], d["kind"], _lengths(d["duration_s"]), d["price"]["text"], d["provider"] or "-")
-        for d in documents
-    ]
+    rows = [(d["id"], d["kind"], _lengths(d["duration_s"]), d["price"]["text"], _runs(d)) for d in documents]
     print_table(("model", "makes", ">seconds", "credits", "provider"), rows, empty="")
 
 
 def _document(model: "Model", known: "Catalogue") -> dict[str, Any]:
     from filmgate.core.pricing import credits_of
 
-    price = model.price
+    price, provider = model.price, _provider(model, known)
     rate = credits_of(price.rate)
     with_video = None if price.rate_with_video is None else credits_of(price.rate_with_video)
     text = f"{rate} per {price.unit}" if rate else "free"
@@ -48,7 +45,8 @@ def _document(model: "Model", known: "Catalogue") -> dict[str, Any]:
         "ratios": model.ratios,
         "resolutions": model.resolutions,
         "price": {"unit": price.unit, "credits": rate, "credits_with_video": with_video, "text": text},
-        "provider": _provider(model, known),
+        "provider": provider,
+        "stands_in": provider is not None and provider not in {route.provider for route in model.routes},
     }
 
 
@@ -59,6 +57,12 @@ def _provider(model: "Model", known: "Catalogue") -> str | None:
         return known.route(model).provider
     except ModelUnavailable:
         return None
+
+
+def _runs(document: dict[str, Any]) -> str:
+    if document["stands_in"]:
+        return f"{document['provider']} stands in"
+    return document["provider"] or "-"
 
 
 def _lengths(durations_s: tuple[int, int] | None) -> str:

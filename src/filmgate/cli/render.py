@@ -12,6 +12,7 @@ from filmgate.cli.screen import Progress, duration, note, print_json, progress_b
 
 if TYPE_CHECKING:
     from filmgate.core.catalogue import Model
+    from filmgate.core.generation import Generation
     from filmgate.core.task import Output, Task
     from filmgate.core.wish import Wish
     from filmgate.ports import Ports
@@ -78,28 +79,30 @@ def render(
 async def _render(
     settings: "Settings", model_name: str, wish: "Wish", output: Path, show: Progress
 ) -> dict[str, Any]:
+    from filmgate.bootstrap import catalogue
     from filmgate.bootstrap.service import running
+    from filmgate.core.wish import fulfil
 
+    model = catalogue(settings).find(model_name, param="--model")
+    _check_ending(output, model)
+    generation = fulfil(model, wish)
     show(0, "starting")
     # A service of its own: nobody else's tasks wait behind this one, and it leaves no trace.
     with whole_file(output) as file, tempfile.TemporaryDirectory(prefix="filmgate-render-") as directory:
         async with running(settings.model_copy(update={"data": Path(directory)})) as ports:
-            model = ports.catalogue.find(model_name, param="--model")
-            _check_ending(output, model)
-            task = await _submit(ports, model, model_name, wish)
+            task = await _submit(ports, model, model_name, generation)
             task = await _follow(ports, task, show)
             made = _result(task)
             await _copy(ports, made, file)
+    show(100, "done")
     return _document(task, made, output)
 
 
-async def _submit(ports: "Ports", model: "Model", model_name: str, wish: "Wish") -> "Task":
+async def _submit(ports: "Ports", model: "Model", model_name: str, generation: "Generation") -> "Task":
     from filmgate.core.pricing import quote
-    from filmgate.core.wish import fulfil
     from filmgate.service.manage_keys import create_key
     from filmgate.service.submit_task import SubmitTask, submit_task
 
-    generation = fulfil(model, wish)
     price = quote(generation, model.price).amount
     key, _ = await create_key(ports, name="render", credits_micro=price, account_id=None)
     command = SubmitTask(key=key, dialect="cli", model=model, model_name=model_name, generation=generation)

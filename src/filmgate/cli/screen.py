@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
@@ -14,8 +16,11 @@ def is_plain(stream: TextIO) -> bool:
 
 
 def complain(message: str) -> None:
-    """Say on one line of stderr what is wrong."""
-    print(f"filmgate: {message}", file=sys.stderr)
+    """Say on stderr what is wrong: one line, which only a terminal breaks."""
+    text = f"filmgate: {message}"
+    if not is_plain(sys.stderr):
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False)
+    print(text, file=sys.stderr)
 
 
 def note(message: str) -> None:

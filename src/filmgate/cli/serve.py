@@ -21,11 +21,17 @@ def serve_command(
     *,
     host: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Listen there.", show_default="127.0.0.1"),
+        typer.Option(metavar="ADDRESS", help="Listen on this; 127.0.0.1 by default.", show_default=False),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Listen there; 0 takes a free port.", show_default="8080"),
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Listen on this; 8080 by default, 0 takes a free one.",
+            show_default=False,
+        ),
     ] = None,
     data: Data = None,
     public_url: Annotated[
@@ -39,8 +45,8 @@ def serve_command(
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM.
 
-    Open requests may end first. Logs go to stderr. With --json, one document tells on stdout where it
-    listens, as soon as it does.
+    Open requests may end first. Logs go to stderr.
+    With --json, one document on stdout tells where it listens, once it does.
     """
     import sys
 

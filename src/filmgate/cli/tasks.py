@@ -62,7 +62,7 @@ def list_tasks(
 
 
 def show(task_id: TaskId, *, data: Data = None, config: Config = None, as_json: Json = False) -> None:
-    """Show one task: what was asked for, how it went and what came of it."""
+    """Show what was asked for, how it went and what came of it."""
     task, events = run(_show(settings_of(config, data), task_id))
     document = _document(task)
     if as_json:
@@ -96,7 +96,10 @@ def show(task_id: TaskId, *, data: Data = None, config: Config = None, as_json: 
 
 
 def cancel(task_id: TaskId, *, data: Data = None, config: Config = None, as_json: Json = False) -> None:
-    """Cancel a task; its credits are free again. One that has ended stays as it is: exit status 1."""
+    """Cancel a task, which frees its credits.
+
+    One that has ended otherwise stays as it is; the exit status is then 1.
+    """
     before, after = run(_cancel(settings_of(config, data), task_id))
     if as_json:
         print_json(_document(after))

@@ -63,7 +63,7 @@ def advance(
     before: Task, after: Task, *, lease_no: int | None = None, attempts: tuple[Attempt, ...] = ()
 ) -> Change:
     """Return the change from `before` to `after`: its event, and the hold's end if the task ended."""
-    assert after.version == before.version + 1, "one change is one version"  # noqa: S101
+    assert after.version == before.version + 1, "one change is one version"
     return Change(
         task=after,
         was_version=before.version,

@@ -30,9 +30,7 @@ def fingerprint(model_id: str, generation: Generation) -> str:
 
     Values equal to a default are dropped, so a client that spells one out asks for the same.
     """
-    asked = {
-        f.name: getattr(generation, f.name) for f in fields(generation) if f.name not in _AS_SAID
-    }
+    asked = {f.name: getattr(generation, f.name) for f in fields(generation) if f.name not in _AS_SAID}
     canonical = {name: value for name, value in asked.items() if value != _DEFAULTS.get(name, _NOTHING)}
     if generation.media:
         canonical["media"] = [_media(m) for m in generation.media]

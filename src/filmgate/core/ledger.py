@@ -130,8 +130,8 @@ def applied(account: Account, transfer: Transfer) -> Account:
             held -= transfer.releases
     if balance < held:
         raise InsufficientCredits("the account has too few credits for this task")
-    assert held >= 0, "more was released than was held"  # noqa: S101
-    assert transfer.amount <= transfer.releases or transfer.kind in _FREE, "posted more than was held"  # noqa: S101
+    assert held >= 0, "more was released than was held"
+    assert transfer.amount <= transfer.releases or transfer.kind in _FREE, "posted more than was held"
     seq = account.chain_seq + 1
     head = link(account.chain_head, seq, transfer)
     return replace(account, balance=balance, held=held, chain_seq=seq, chain_head=head)
@@ -192,9 +192,7 @@ class Finding:
     problem: str
 
 
-def audit(
-    accounts: Iterable[Account], rows: Iterable[Row], tasks: Iterable[Billed]
-) -> Iterator[Finding]:
+def audit(accounts: Iterable[Account], rows: Iterable[Row], tasks: Iterable[Billed]) -> Iterator[Finding]:
     """Recompute every balance, chain and bill from the rows alone, and yield all that is wrong.
 
     `rows` come grouped by account, each account's in the order of `seq`; an empty result is proof.

@@ -2,9 +2,12 @@
 
 import hashlib
 import hmac
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+_EXPIRES: Final = re.compile(r"[0-9]{1,11}")
 KEY_ID: Final = "1"  # names the signing key within the link, so that keys can be changed
 
 
@@ -20,9 +23,22 @@ def query(path: str, *, expires: int, filename: str, key: bytes) -> str:
     return f"exp={expires}&kid={KEY_ID}{name}&sig={sign(path, expires=expires, filename=filename, key=key)}"
 
 
-def is_good(path: str, *, expires: str, filename: str, kid: str, signature: str, key: bytes, now: datetime) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link as it was presented: nothing about it is known to be true yet."""
+
+    path: str
+    expires: str
+    kid: str
+    signature: str
+    filename: str = ""
+
+
+def is_good(link: Link, *, key: bytes, now: datetime) -> bool:
     """Say whether a link is one of ours, unchanged and not past its time."""
-    if kid != KEY_ID or not (expires.isascii() and expires.isdigit() and len(expires) <= 11):
+    if link.kid != KEY_ID or not _EXPIRES.fullmatch(link.expires):
         return False
-    right = sign(path, expires=int(expires), filename=filename, key=key)
-    return hmac.compare_digest(right.encode(), signature.encode()) and int(expires) > now.timestamp()
+    right = sign(link.path, expires=int(link.expires), filename=link.filename, key=key)
+    return (
+        hmac.compare_digest(right.encode(), link.signature.encode()) and int(link.expires) > now.timestamp()
+    )

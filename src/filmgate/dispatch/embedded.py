@@ -1,6 +1,7 @@
 """Runs admitted tasks in this process, one coroutine each; takes over what the last process left."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 import structlog
@@ -56,10 +57,8 @@ class EmbeddedDispatch:
         self._early.clear()
         self._freed.set()
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._freed.wait(), ADMIT_EVERY_S)
-            except TimeoutError:
-                pass
             self._freed.clear()
             try:
                 self.start(await ports.store.admit(ports.clock.now()))
@@ -88,7 +87,7 @@ class EmbeddedDispatch:
                     await run_task(ports, job)
             except (StoreUnavailable, Conflict):
                 _log.warning("run_waits_for_the_store", task_id=job.task_id)
-            except Exception:
+            except Exception:  # noqa: BLE001  (one task's trouble, whatever it is, is not another's)
                 tries = min(tries + 1, TRIES)
                 _log.exception("run_failed", task_id=job.task_id, tries=tries)
             else:

@@ -18,7 +18,7 @@ async def cancel_task(ports: Ports, task: Task) -> Task:
             await save(ports, advance(task, cancelled))
         except Conflict:
             newer = await ports.store.task(task.id)
-            assert newer is not None, "a stored task stays stored"  # noqa: S101
+            assert newer is not None, "a stored task stays stored"
             task = newer
         else:
             return cancelled

@@ -18,5 +18,5 @@ async def grant_credits(ports: Ports, *, account_id: str, amount: int, memo: str
     unique = ids.ulid(now, ports.entropy(ids.ENTROPY_BYTES))
     await save(ports, Change(transfers=(ledger.grant(account_id, amount, unique=unique, at=now, memo=memo),)))
     account = await ports.store.account(account_id)
-    assert account is not None, "an account is never deleted"  # noqa: S101
+    assert account is not None, "an account is never deleted"
     return account

@@ -14,7 +14,9 @@ from filmgate.service.save import save
 PEPPER = "key-pepper"
 
 
-async def create_key(ports: Ports, *, name: str, credits_micro: int, account_id: str | None) -> tuple[Key, str]:
+async def create_key(
+    ports: Ports, *, name: str, credits_micro: int, account_id: str | None
+) -> tuple[Key, str]:
     """Return a new key and, this once, the key itself; a new account is opened unless one is named."""
     now = ports.clock.now()
     accounts: tuple[Account, ...] = ()

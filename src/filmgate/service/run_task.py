@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from filmgate.core.attempt import Attempt, Outcome
@@ -40,7 +40,7 @@ async def run_task(ports: Ports, job: Job) -> None:
     while True:
         task = await ports.store.task(job.task_id)
         attempts = await ports.store.attempts(job.task_id)
-        assert task is not None, "a job belongs to a stored task"  # noqa: S101
+        assert task is not None, "a job belongs to a stored task"
         backend = ports.providers.get(task.route.provider)
         try:
             if task.ended:
@@ -48,9 +48,10 @@ async def run_task(ports: Ports, job: Job) -> None:
                 return
             if backend is None:
                 gone = ModelUnavailable(f"the provider {task.route.provider!r} is no longer configured")
-                await fail(ports, task, attempts[-1], _error(gone), lease_no=job.lease_no)
-            else:
-                await _Run(ports, job, backend, task, attempts[-1]).go_on()
+                await fail(ports, task, _error(gone), lease_no=job.lease_no)
+                continue
+            if await _Run(ports, job, backend, task, attempts[-1]).go_on():
+                return
         except LeaseLost:
             return
         except Conflict:
@@ -72,12 +73,17 @@ class _Run:
     def idempotent(self) -> bool:
         return self.capabilities.client_reference is ClientReference.IDEMPOTENT
 
-    async def go_on(self) -> None:
-        """Submit if that is still to be done, then follow the work to its end."""
-        if await self._retry_time_has_come():
-            remote_id = self.attempt.remote_id or await self._submit()
-            if remote_id is not None:
-                await self._follow(RemoteId(remote_id))
+    async def go_on(self) -> bool:
+        """Submit if that is still to be done, then follow the work to its end.
+
+        Return whether nothing is left to do: the task has ended and its attempt is closed.
+        """
+        if not await self._retry_time_has_come():
+            return False
+        remote_id = self.attempt.remote_id or await self._submit()
+        if remote_id is not None:
+            await self._follow(RemoteId(remote_id))
+        return self.attempt.closed_at is not None
 
     # --- submitting -----------------------------------------------------------------------------
 
@@ -113,9 +119,7 @@ class _Run:
             if begun is None
             else begun.still(at=now, phase=Phase.SUBMITTING)
         )
-        await self._save(
-            replace(after, attempt=self.attempt.n), attempt=replace(self.attempt, intent_at=now)
-        )
+        await self._save(replace(after, attempt=self.attempt.n), attempt=replace(self.attempt, intent_at=now))
 
     async def _save_acceptance(self, remote_id: RemoteId) -> None:
         accepted = replace(self.attempt, remote_id=remote_id)
@@ -135,29 +139,28 @@ class _Run:
     async def _not_submitted(self, error: ProviderError) -> None:
         now = self.ports.clock.now()
         if error.landed and self.idempotent and now < self.task.deadline_at:
-            await self._wait_until(now + timedelta(seconds=UPSTREAM_TROUBLE_S), self.attempt, Phase.SUBMIT_UNKNOWN)
+            # It may be there, and may not: the same reference finds out, and starts nothing twice.
+            unknown = self.task.still(at=now, phase=Phase.SUBMIT_UNKNOWN)
+            again = now + timedelta(seconds=UPSTREAM_TROUBLE_S)
+            await self._save(replace(unknown, retry_at=again), attempt=self.attempt)
             return
-        again = again_at(
+        retry_at = again_at(
             error,
             reference=self.attempt.reference,
             tries=self.attempt.n,
             now=now,
             deadline=self.task.deadline_at,
         )
-        if again is None:
+        if retry_at is None:
             await self._fail(error, Outcome.ORPHANED if error.landed else Outcome.REFUSED)
             return
         refused = self.attempt.close(Outcome.REFUSED, at=now)
         following = Attempt(task_id=self.task.id, n=self.attempt.n + 1, provider=self.attempt.provider)
         await self._save(
-            replace(self.task.still(at=now, phase=Phase.WAITING), retry_at=again),
+            replace(self.task.still(at=now, phase=Phase.WAITING), retry_at=retry_at),
             attempt=following,
             closed=refused,
         )
-
-    async def _wait_until(self, at: datetime, attempt: Attempt, phase: Phase) -> None:
-        after = self.task.still(at=self.ports.clock.now(), phase=phase)
-        await self._save(replace(after, retry_at=at), attempt=attempt)
 
     # --- following ------------------------------------------------------------------------------
 
@@ -192,16 +195,20 @@ class _Run:
             return Running()
 
     async def _settled(self, remote_id: RemoteId, report: Report) -> bool:
-        lease_no = self.job.lease_no
+        now, lease_no = self.ports.clock.now(), self.job.lease_no
         match report:
             case Running(progress=progress):
                 await self._save_progress(progress)
                 return False
-            case Succeeded():
-                await succeed(self.ports, self.task, self.attempt, report, lease_no=lease_no)
+            case Succeeded(upstream_cost=cost):
+                closed = self.attempt.close(Outcome.SUCCEEDED, at=now, upstream_cost=cost)
+                await succeed(self.ports, self.task, closed, report.made, lease_no=lease_no)
+                self.attempt = closed
             case Failed(code=code, reason=reason):
+                closed = self.attempt.close(Outcome.FAILED, at=now)
                 error = TaskError(code=code, message=reason)
-                await fail(self.ports, self.task, self.attempt, error, lease_no=lease_no)
+                await fail(self.ports, self.task, error, lease_no=lease_no, attempts=(closed,))
+                self.attempt = closed
         await self.provider.forget(remote_id)
         return True
 
@@ -217,10 +224,9 @@ class _Run:
 
     async def _expire(self, remote_id: RemoteId) -> None:
         error = TaskError(code="expired", message="the task did not finish within its time")
-        attempt = self.attempt
         # Left open: it is cancelled and closed once the task has ended, as after a cancel.
-        self.task = await fail(self.ports, self.task, None, error, lease_no=self.job.lease_no)
-        await save(self.ports, aside(replace(attempt, remote_id=remote_id)))
+        known = replace(self.attempt, remote_id=remote_id)
+        await fail(self.ports, self.task, error, lease_no=self.job.lease_no, attempts=(known,))
 
     async def _read_again(self) -> None:
         """Raise Conflict if someone else has changed the task since this run last saved it."""
@@ -232,14 +238,13 @@ class _Run:
 
     async def _save(self, after: Task, *, attempt: Attempt, closed: Attempt | None = None) -> None:
         attempts = (attempt,) if closed is None else (closed, attempt)
-        await save(
-            self.ports, advance(self.task, after, lease_no=self.job.lease_no, attempts=attempts)
-        )
+        await save(self.ports, advance(self.task, after, lease_no=self.job.lease_no, attempts=attempts))
         self.task, self.attempt = after, attempt
 
     async def _fail(self, error: ProviderError, outcome: Outcome) -> None:
         closed = self.attempt.close(outcome, at=self.ports.clock.now())
-        await fail(self.ports, self.task, closed, _error(error), lease_no=self.job.lease_no)
+        await fail(self.ports, self.task, _error(error), lease_no=self.job.lease_no, attempts=(closed,))
+        self.attempt = closed
 
 
 # --- after the task's end -------------------------------------------------------------------------
@@ -281,7 +286,7 @@ async def _stop(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> O
 async def give_up(ports: Ports, job: Job) -> None:
     """End a task that cannot be run because of a fault of ours, and close what it left open."""
     task = await ports.store.task(job.task_id)
-    assert task is not None, "a job belongs to a stored task"  # noqa: S101
+    assert task is not None, "a job belongs to a stored task"
     now = ports.clock.now()
     attempts = await ports.store.attempts(job.task_id)
     orphans = tuple(a.close(Outcome.ORPHANED, at=now) for a in attempts if a.closed_at is None)
@@ -289,8 +294,7 @@ async def give_up(ports: Ports, job: Job) -> None:
         await save(ports, aside(*orphans, lease_no=job.lease_no))
         return
     error = TaskError(code="internal_error", message="Filmgate could not run this task")
-    after = replace(task.to(Status.FAILED, at=now), error=error)
-    await save(ports, advance(task, after, lease_no=job.lease_no, attempts=orphans))
+    await fail(ports, task, error, lease_no=job.lease_no, attempts=orphans)
 
 
 async def _find(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> RemoteId | None:
@@ -300,7 +304,7 @@ async def _find(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> R
     if backend.capabilities.client_reference is not ClientReference.IDEMPOTENT:
         return None
     task = await ports.store.task(job.task_id)
-    assert task is not None, "a job belongs to a stored task"  # noqa: S101
+    assert task is not None, "a job belongs to a stored task"
     try:
         return await backend.provider.submit(task.generation, reference=attempt.reference)
     except ProviderError:

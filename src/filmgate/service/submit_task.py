@@ -113,7 +113,7 @@ def _check_inputs(ports: Ports, route: Route, generation: Generation) -> None:
     for media in generation.media:
         if media.kind not in usable:
             raise InvalidRequest(
-                f"the provider {route.provider!r}, which runs this model here, cannot use {media.kind} inputs",
+                f"{route.provider!r}, which runs this model here, cannot use {media.kind} inputs",
                 param=media.kind,
             )
 

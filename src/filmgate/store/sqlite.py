@@ -29,7 +29,7 @@ from filmgate.core.events import Event
 from filmgate.core.keys import Key
 from filmgate.core.ledger import Account, Billed
 from filmgate.core.task import Output, Status, Task
-from filmgate.ports.store import Books, Committed, Job, Outcome, Refused, Replayed, TaskQuery
+from filmgate.ports.store import Books, Job, Outcome, Refused, Replayed, TaskQuery
 from filmgate.store import rows
 from filmgate.store.sqlite_commit import Refusal, Replay, Writer
 
@@ -412,8 +412,8 @@ def _migrate(path: Path) -> None:
             if number > version:
                 with db:
                     db.execute(
-                        "CREATE TABLE IF NOT EXISTS schema_versions "
-                        "(version INTEGER PRIMARY KEY, oldest_code INTEGER NOT NULL, applied_at INTEGER NOT NULL)"
+                        "CREATE TABLE IF NOT EXISTS schema_versions (version INTEGER PRIMARY KEY, "
+                        "oldest_code INTEGER NOT NULL, applied_at INTEGER NOT NULL)"
                     )
                     db.execute(script)
                     db.execute(

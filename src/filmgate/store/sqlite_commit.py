@@ -18,7 +18,7 @@ from filmgate.ports.store import Committed, Job, Replayed
 from filmgate.store import rows
 
 
-class Refusal(Exception):  # noqa: N818  (an outcome, not a fault)
+class Refusal(Exception):
     """Nothing of the change may stay."""
 
     def __init__(self, error: FilmgateError) -> None:
@@ -27,7 +27,7 @@ class Refusal(Exception):  # noqa: N818  (an outcome, not a fault)
         self.error = error
 
 
-class Replay(Exception):  # noqa: N818  (an outcome, not a fault)
+class Replay(Exception):
     """The submission was stored before, as this task."""
 
     def __init__(self, task: Task) -> None:
@@ -84,11 +84,9 @@ class Writer:
 
     def take_over(self) -> tuple[Job, ...]:
         """Fence off every earlier worker."""
-        self.db.execute(
-            "UPDATE tasks SET lease_no = lease_no + 1 WHERE id IN (SELECT task_id FROM jobs)"
-        )
+        self.db.execute("UPDATE tasks SET lease_no = lease_no + 1 WHERE id IN (SELECT task_id FROM jobs)")
         found = self.db.execute(
-            "SELECT tasks.id, tasks.lease_no FROM jobs JOIN tasks ON tasks.id = jobs.task_id ORDER BY tasks.id"
+            "SELECT id, lease_no FROM tasks WHERE id IN (SELECT task_id FROM jobs) ORDER BY id"
         )
         return tuple(Job(task_id=task_id, lease_no=lease_no) for task_id, lease_no in found)
 

@@ -313,7 +313,7 @@ _CODES: Final[Mapping[type[FilmgateError], str]] = {
 }
 
 
-def write_error(error: FilmgateError, status: int, trace_id: str) -> Json:
+def write_error(error: FilmgateError, status: int, _trace_id: str) -> Json:
     """Return an error in the OpenAI envelope, with ByteSpike's codes."""
     return {
         "error": {
@@ -321,7 +321,6 @@ def write_error(error: FilmgateError, status: int, trace_id: str) -> Json:
             "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error"),  # noqa: PLR2004
             "param": error.param,
             "code": _code(error),
-            "trace_id": trace_id,
         }
     }
 

@@ -39,7 +39,7 @@ _SPACED: Final = ("ko", "ru", "uk", "hi")  # their letters are no one else's: no
 _TRAPS: Final = re.compile(
     r"\b(?:pan|tilt|crane|dolly|truck|push|pull|zoom)s? (?:left|right|up|down|in|out|back|to)\b"
     r"|\b(?:tulip|sunflower|rose|hyacinth)(?:s|(?= (?:field|garden|meadow|farm|bed)))"
-    r"|\bcrane (?:shot|camera)|\bbird'?s[ -]eye|\bfish[ -]?eye|\bdragon fruit|\bcat'?s[ -]eye|\bhorse ?power"
+    r"|\bschool of\b|\bcrane (?:shot|camera)|\bbird'?s[ -]eye|\bfish[ -]?eye|\bdragon fruit|\bcat'?s[ -]eye|\bhorse ?power"
     r"|\bmouse pad|\brock (?:music|band|concert)|\bhot dogs?\b|\bkite runner|\bsnail'?s pace|\bseal of\b"
     r"|\bsea horse|\bsnow leopard spots|\bturkish|\bship(?:ping|ped)\b|\bhouse music|\bwhite house|\bgreen ?house"
     r"|\btrain(?:ing|ed)\b|\brose (?:gold|pink|colou?red|tinted)|\bcamel colou?red|\bdriver'?s seat"
@@ -92,7 +92,15 @@ def _in_words(text: str) -> Iterator[tuple[int, str, bool]]:
 def _forms(phrase: str) -> Iterator[str]:
     """Yield the phrase as it stands, then what it may be the plural or possessive of."""
     yield phrase
-    for ending, singular in (("'s", ""), ("’s", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", "")):
+    for ending, singular in (
+        ("'s", ""),
+        ("’s", ""),
+        ("ies", "y"),
+        ("ves", "f"),
+        ("ves", "fe"),
+        ("es", ""),
+        ("s", ""),
+    ):
         if phrase.endswith(ending) and len(phrase) > len(ending) + 2:
             yield phrase.removesuffix(ending) + singular
 
@@ -115,7 +123,8 @@ def _lexicon(language: str | None) -> Mapping[str, str]:
     for script in _SPACED:
         merged |= vendored[script]
     merged |= vendored[language or "en"]
-    return merged | own_words()
+    merged |= own_words()
+    return merged
 
 
 @functools.cache

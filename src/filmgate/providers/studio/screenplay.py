@@ -176,11 +176,21 @@ _MOVES: Final[Mapping[Move, tuple[str, str]]] = {
         r"to the right|tracking shot|orbit shot|orbits around",
         "右移|向右|右摇|环绕|跟拍",
     ),
-    "up": (r"tilt up|tilts up|tilting up|crane up|cranes up|camera rises|rising shot|ascend", "上移|上摇|升起|仰拍"),
-    "down": (r"tilt down|tilts down|tilting down|crane down|cranes down|descend|descends", "下移|下摇|下降|俯拍"),
+    "up": (
+        r"tilt up|tilts up|tilting up|crane up|cranes up|camera rises|rising shot|ascend",
+        "上移|上摇|升起|仰拍",
+    ),
+    "down": (
+        r"tilt down|tilts down|tilting down|crane down|cranes down|descend|descends",
+        "下移|下摇|下降|俯拍",
+    ),
     "handheld": (r"handheld|hand-held|shaky cam|shaky", "手持|晃动"),
     "still": (r"static shot|static camera|locked-off|tripod|fixed camera|still camera", "固定镜头|静止镜头"),
 }
+# A tree that is itself the subject does not make a forest.
+_TRUE_FOREST: Final = re.compile(r"\b(?:forest|woods?|jungle|taiga)\b|森林|丛林")
+
+
 def _compiled(words: tuple[str, str]) -> re.Pattern[str]:
     english, chinese = words
     return re.compile(rf"(?<![a-z-])(?:{english})s?(?![a-z-])|{chinese}")
@@ -197,6 +207,8 @@ def read_prompt(prompt: str) -> Screenplay:
     subjects = find_subjects(text)
     mood = _mood(text)
     things = {thing for thing, pattern in _THING_PATTERNS if pattern.search(text)}
+    if any(subject.name.endswith("-tree") for subject in subjects) and not _TRUE_FOREST.search(text):
+        things.discard("forest")
     if mood == "overcast" and "snow" in things:
         mood = "day"
     if mood == "volcano":

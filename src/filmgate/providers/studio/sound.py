@@ -68,11 +68,11 @@ class _Mix:
     def __init__(self, dice: np.random.Generator, duration_s: int) -> None:
         self.dice = dice
         self.samples = duration_s * SAMPLE_RATE
-        self.seconds = np.arange(self.samples, dtype=np.float32) / SAMPLE_RATE
+        self.seconds: Sound = np.arange(self.samples, dtype=np.float32) / np.float32(SAMPLE_RATE)
         self.sound = np.zeros((self.samples, 2), np.float32)
 
     def noise(self, low_hz: float, high_hz: float, *, slope: float, samples: int | None = None) -> Sound:
-        """Noise between two frequencies, louder low down by `slope`, about 1 at its mean loudness."""
+        """Return noise between two frequencies, louder low down by `slope`, about 1 at its mean loudness."""
         wanted = self.samples if samples is None else samples
         length = min(wanted, _LONGEST_NOISE_S * SAMPLE_RATE)
         frequencies = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
@@ -87,12 +87,12 @@ class _Mix:
         return np.resize(loop, wanted)
 
     def stereo(self, low_hz: float, high_hz: float, *, slope: float, samples: int | None = None) -> Sound:
-        """Two unlike channels of `noise`."""
+        """Return two unlike channels of `noise`."""
         left = self.noise(low_hz, high_hz, slope=slope, samples=samples)
         return np.stack([left, np.roll(left, len(left) // 3)], axis=1)
 
     def swell(self, period_s: float) -> Sound:
-        """A slow rise and fall between 0 and 1, shaped for stereo."""
+        """Return a slow rise and fall between 0 and 1, shaped for stereo."""
         phase = self.dice.uniform(0, 2 * np.pi)
         wave: Sound = (0.5 + 0.5 * np.sin(2 * np.pi * self.seconds / period_s + phase)).astype(np.float32)
         return wave[:, None]
@@ -186,7 +186,7 @@ def _placed(tone: NDArray[np.floating], mix: _Mix) -> Sound:
 
 
 def _chord(mix: _Mix, mood: Mood) -> None:
-    """A pad of four notes, each slightly out of tune with itself, that breathes."""
+    """Add a pad of four notes, each slightly out of tune with itself, that breathes."""
     chords = _MAJOR if mood in _BRIGHT else _MINOR
     steps = chords[int(mix.dice.integers(len(chords)))]
     root = _ROOTS_HZ[mood] * 2 ** (int(mix.dice.integers(-3, 4)) / 12)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from filmgate.providers.studio.badge import Badge
 from filmgate.providers.studio.order import FilmOrder, StillOrder
-from filmgate.providers.studio.scene.pixels import Image
+from filmgate.providers.studio.scene.pixels import Image, resized
 from filmgate.providers.studio.scene.scenery import build
 from filmgate.providers.studio.scene.shot import Shot, compose
 from filmgate.providers.studio.screenplay import Screenplay, read_prompt
@@ -98,7 +98,7 @@ class _Painter:
             element.draw(self._canvas, moment)
         picture = self._canvas
         if (picture.shape[1], picture.shape[0]) != self._size:
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_CUBIC)
+            picture = resized(picture, *self._size, cv2.INTER_CUBIC)
         if self._badge is not None:
             self._badge.draw(picture)
         picture[..., 3] = 255

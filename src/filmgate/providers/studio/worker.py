@@ -26,6 +26,8 @@ _UNTOUCHED_BYTES: Final = 1 << 30  # address space that libraries reserve and ne
 _FILE_BYTES: Final = 1 << 30
 _PR_SET_PDEATHSIG: Final = 1
 
+_A_FILM: Final = FilmOrder(prompt="a sailboat at sunset", seed=1, width=64, height=36, duration_s=1, fps=1)
+
 
 def main() -> None:
     """Serve orders until standard input ends; the arguments: the parent's process id, bytes of memory."""
@@ -43,16 +45,18 @@ def main() -> None:
 
 def _warm() -> None:
     """Load the libraries and the data that a first order would otherwise wait for."""
-    import cv2  # noqa: PLC0415  (heavy: only this process pays for it)
+    try:
+        import cv2  # noqa: PLC0415  (heavy: only this process pays for it)
 
-    from filmgate.providers.studio import encode, stage  # noqa: F401, PLC0415
+        from filmgate.providers.studio import encode, stage  # noqa: F401, PLC0415
 
-    # One job keeps two threads busy by itself; more of OpenCV's cost CPU and win no time.
-    cv2.setNumThreads(1)
-    order = FilmOrder(prompt="a sailboat at sunset", seed=1, width=64, height=36, duration_s=1, fps=1)
-    film = stage.stage(order)
-    film.frame(0)
-    film.soundtrack()
+        # One job keeps two threads busy by itself; more of OpenCV's cost CPU and win no time.
+        cv2.setNumThreads(1)
+        film = stage.stage(_A_FILM)
+        film.frame(0)
+        film.soundtrack()
+    except Exception:  # noqa: BLE001  (each order will say what it suffers from; some may not)
+        traceback.print_exc()
 
 
 def _serve(job: Job, answers: BinaryIO) -> Finished | Broken:

@@ -99,20 +99,22 @@ async def _page(ports: Ports, view: View, call: Call) -> Json:
     for name, cursor in (("after", page.after), ("before", page.before)):
         if cursor is not None and not is_task_id(cursor):
             raise InvalidRequest(f"{name}: is not the id of a video", param=name)
+    # The page before a cursor is the one that ends there: read backwards from it, then turned round.
+    backwards = page.before is not None and page.after is None
     found = await ports.store.tasks(
         TaskQuery(
             key_id=call.key.identity,
             kind="video",
-            after=page.after,
-            before=page.before,
-            ascending=page.order == "asc",
-            limit=page.limit + 1,
+            after=page.before if backwards else page.after,
+            before=None if backwards else page.before,
+            ascending=(page.order == "asc") is not backwards,
+            limit=page.limit + 1,  # one more than asked for says whether there is more
         )
     )
-    # One more than asked for says whether there is more; it lies on the side the page was cut.
     has_more = len(found) > page.limit
-    backwards = page.before is not None and page.after is None
-    tasks = found[-page.limit :] if backwards else found[: page.limit]
+    tasks = list(found[: page.limit])
+    if backwards:
+        tasks.reverse()
     return {
         "object": "list",
         "data": [write_task(task, view) for task in tasks],

@@ -92,7 +92,7 @@ _TYPES: Final[Mapping[type[FilmgateError], str]] = {
 }
 
 
-def write_error(error: FilmgateError, status: int, trace_id: str) -> Json:
+def write_error(error: FilmgateError, status: int, _trace_id: str) -> Json:
     """Return an error: the HTTP status as text in `code`, as Token360's examples have it."""
     usual = "invalid_request_error" if status < 500 else "api_error"  # noqa: PLR2004
     kind = next((_TYPES[kind] for kind in type(error).__mro__ if kind in _TYPES), usual)
@@ -102,6 +102,5 @@ def write_error(error: FilmgateError, status: int, trace_id: str) -> Json:
             "type": kind,
             "param": error.param,
             "code": str(status),
-            "trace_id": trace_id,
         }
     }

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-import cv2
 import numpy as np
 
 from filmgate.providers.studio.scene.layers import scale_at, shift_at
 from filmgate.providers.studio.scene.makeup import Costume, dress
-from filmgate.providers.studio.scene.pixels import Image, lay_over, place
+from filmgate.providers.studio.scene.pixels import Image, lay_over, place, warped
 from filmgate.providers.studio.scene.relief import EYE
 from filmgate.providers.studio.scene.shot import Moment, Shot
 from filmgate.providers.studio.subjects import Kind, Subject, cast
@@ -56,7 +55,9 @@ class Actor:
         self._altitude = float(dice.uniform(0.34, 0.6))
         if companion:
             self._step_aside(shot.dice(f"companion {rank} {companion}"), companion)
-        self._height = _height(shot, subject, self._distance, rank) * (0.92 - 0.13 * companion if companion else 1)
+        self._height = _height(shot, subject, self._distance, rank) * (
+            0.92 - 0.13 * companion if companion else 1
+        )
         self._foot = self._foot_line(foot_row)
         self._costume: Costume = dress(shot, subject, round(self._height), distance=self._distance)
 
@@ -68,8 +69,8 @@ class Actor:
     def _step_aside(self, dice: np.random.Generator, companion: int) -> None:
         """Companions share the leader's way, farther off and scattered to both sides."""
         side = (1, -1)[companion % 2] * (0.10 + 0.075 * companion)
-        self._share = float(np.clip(self._share + side + dice.uniform(-0.03, 0.03), 0.04, 0.96))
-        self._altitude = float(np.clip(self._altitude + dice.uniform(-0.22, 0.22), 0.2, 0.85))
+        self._share = float(np.clip(self._share + side + dice.uniform(-0.03, 0.03), 0.09, 0.91))
+        self._altitude = float(np.clip(self._altitude + dice.uniform(-0.20, 0.20), 0.3, 0.85))
         self._distance *= 1 + 0.13 * companion
         self._phase += companion * 1.9
 
@@ -77,7 +78,9 @@ class Actor:
         shot = self._shot
         if self._on_ground and foot_row is not None:
             return foot_row(self._share * shot.width, self._distance)
-        if self._subject.kind in {"boat", "swim"} and shot.has_horizon:
+        if not shot.has_horizon:
+            return shot.height * 0.97  # the sea floor
+        if self._subject.kind in {"boat", "swim"}:
             return shot.horizon + shot.unit * EYE / max(0.75, self._distance)
         # Nothing to stand on but the far shore: at the waterline.
         return shot.horizon + 0.004 * shot.unit
@@ -100,7 +103,9 @@ class Actor:
             middle = y - (self._anchor() - 0.5) * self._height * scale
             place(canvas, self._costume.halo, x, middle, glow=True)
         waterline = foot if self._subject.kind == "swim" and self._shot.has_horizon else None
-        _stamp(canvas, self._costume.picture, x, y, scale, flip, pose.lean, self._anchor(), cut_below=waterline)
+        _stamp(
+            canvas, self._costume.picture, x, y, scale, flip, pose.lean, self._anchor(), cut_below=waterline
+        )
 
     def _anchor(self) -> float:
         """Which share of the height the pose's point is at: the foot, or the middle of what floats."""
@@ -121,7 +126,12 @@ class Actor:
             case "boat":
                 bob = math.sin(seconds * 1.5 + phase)
                 lean = 2.2 * math.sin(seconds * 1.1 + phase)
-                return Pose(x + 0.14 * pace * travelled * unit * heading, self._foot + 0.005 * unit * bob, lean, heading)
+                return Pose(
+                    x + 0.14 * pace * travelled * unit * heading,
+                    self._foot + 0.005 * unit * bob,
+                    lean,
+                    heading,
+                )
             case "fly":
                 sky = min(shot.horizon, shot.height)
                 y = sky * self._altitude + 0.03 * unit * math.sin(seconds * 1.2 + phase)
@@ -129,7 +139,12 @@ class Actor:
                 return Pose(x + 0.34 * pace * travelled * unit * heading, y, lean, heading)
             case "space":
                 y = shot.height * (0.35 + 0.4 * self._altitude) - 0.16 * pace * travelled * unit
-                return Pose(x + 0.2 * pace * travelled * unit * heading, y, 5 * math.sin(seconds * 0.5 + phase), heading)
+                return Pose(
+                    x + 0.2 * pace * travelled * unit * heading,
+                    y,
+                    5 * math.sin(seconds * 0.5 + phase),
+                    heading,
+                )
             case "swim":
                 return self._swimming(moment, x)
             case "walk" | "person":
@@ -139,7 +154,9 @@ class Actor:
                 return Pose(x + far * heading, self._foot - 0.007 * unit * step, lean, heading)
             case "vehicle":
                 far = 0.42 * pace * travelled * unit / max(0.8, self._distance)
-                return Pose(x + far * heading, self._foot - 0.0012 * unit * math.sin(seconds * 19), 0, heading)
+                return Pose(
+                    x + far * heading, self._foot - 0.0012 * unit * math.sin(seconds * 19), 0, heading
+                )
             case "building" | "plant":
                 return Pose(x, self._foot)
 
@@ -147,7 +164,9 @@ class Actor:
         shot, seconds, unit = self._shot, moment.seconds, self._shot.unit
         far = 0.3 * (moment.progress - 0.5) * unit * self._heading
         if not shot.has_horizon:
-            y = shot.height * (0.3 + 0.5 * self._altitude) + 0.03 * unit * math.sin(seconds * 0.9 + self._phase)
+            y = shot.height * (0.22 + 0.5 * self._altitude) + 0.03 * unit * math.sin(
+                seconds * 0.9 + self._phase
+            )
             return Pose(x + far, y, 4 * math.sin(seconds * 1.4 + self._phase), self._heading)
         # At the surface it leaps: an arc above the water, then a dive.
         turn = seconds * 1.5 + self._phase
@@ -155,24 +174,30 @@ class Actor:
         return Pose(x + far, y, 34 * math.cos(turn) * self._heading * -1, self._heading)
 
     def _draw_shadow(self, canvas: Image, x: float, foot: float, scale: float, flip: int) -> None:
-        """The sun stands before the viewer, so shadows fall towards them and away from it."""
-        skew = (0.75 if self._shot.sun_x < x else -0.75) * min(1.0, abs(self._shot.sun_x - x) / (0.3 * self._shot.width))
+        """Cast its shadow: the sun stands before the viewer, so it falls towards them."""
+        skew = (0.75 if self._shot.sun_x < x else -0.75) * min(
+            1.0, abs(self._shot.sun_x - x) / (0.3 * self._shot.width)
+        )
         _stamp_flat(canvas, self._costume.shadow, x, foot, scale * flip, -0.42 * scale, skew)
         blob = self._costume.contact
         width, height = blob.shape[1] * scale, blob.shape[0] * scale
         _stamp_flat(canvas, blob, x, foot + height * 0.5, width / blob.shape[1], height / blob.shape[0], 0)
 
-    def _draw_reflection(self, canvas: Image, moment: Moment, x: float, foot: float, scale: float, flip: int) -> None:
+    def _draw_reflection(
+        self, canvas: Image, moment: Moment, x: float, foot: float, scale: float, flip: int
+    ) -> None:
         mirrored = self._costume.reflection
         ripple = 1 + 0.03 * math.sin(moment.seconds * 2.3 + self._phase)
         skew = 0.03 * math.sin(moment.seconds * 1.7 + self._phase)
-        _stamp_flat(canvas, mirrored, x, foot - 0.02 * self._height, scale * flip, -0.72 * scale * ripple, skew)
+        _stamp_flat(
+            canvas, mirrored, x, foot - 0.02 * self._height, scale * flip, -0.72 * scale * ripple, skew
+        )
 
 
 def _adrift(subject: Subject, shot: Shot) -> Subject:
     """Where there is nothing to stand on, everything floats; an astronaut has a drawing for it."""
     if shot.screenplay.mood == "underwater":
-        return replace(subject, kind="swim")
+        return subject if subject.kind in {"building", "plant"} else replace(subject, kind="swim")
     return cast()["astronaut-floating"] if subject.name == "astronaut" else replace(subject, kind="space")
 
 
@@ -185,7 +210,13 @@ def _spread(shot: Shot, rank: int, among: int) -> float:
 def _height(shot: Shot, subject: Subject, distance: float, rank: int) -> float:
     kinds: dict[Kind, float] = {"fly": 0.20, "swim": 0.24, "space": 0.24}
     if subject.kind in kinds:
-        return shot.unit * kinds[subject.kind] * math.sqrt(subject.scale) * shot.subject_scale * (1, 0.75, 0.6)[rank]
+        return (
+            shot.unit
+            * kinds[subject.kind]
+            * math.sqrt(subject.scale)
+            * shot.subject_scale
+            * (1, 0.75, 0.6)[rank]
+        )
     return shot.unit * PERSON * subject.scale / distance
 
 
@@ -238,5 +269,5 @@ def _warp_over(
     if x1 <= x0 or y1 <= y0:
         return
     matrix[:, 2] -= (x0, y0)
-    warped = cv2.warpAffine(sprite, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+    warped = warped(sprite, matrix, x1 - x0, y1 - y0)
     lay_over(canvas[y0:y1, x0:x1], warped)

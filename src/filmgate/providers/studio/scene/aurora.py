@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from filmgate.providers.studio.scene import noise
-from filmgate.providers.studio.scene.pixels import Image, Plane, colour, smoothstep
+from filmgate.providers.studio.scene.pixels import Image, Plane, colour, resized, smoothstep
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _LENGTH = 2048
@@ -20,7 +20,9 @@ class Aurora:
         dice = shot.dice("aurora")
         self._rows = min(shot.height, shot.horizon + int(shot.height * 0.02))
         self._width = shot.width
-        self._brightness = [self._mirrored(noise.line(dice, _LENGTH // 2, waves=10, gain=0.6)) for _ in range(3)]
+        self._brightness = [
+            self._mirrored(noise.line(dice, _LENGTH // 2, waves=10, gain=0.6)) for _ in range(3)
+        ]
         self._hem = self._mirrored(noise.line(dice, _LENGTH // 2, waves=7, gain=0.5))
         self._phase = float(dice.uniform(0, 6))
         self._height = float(dice.uniform(0.52, 0.72))
@@ -42,7 +44,9 @@ class Aurora:
             along = self._x * 430 * (1 + 0.3 * index) + seconds * (9 - 4 * index) + 300 * index
             rays = np.clip(np.interp(along % _LENGTH, np.arange(_LENGTH), brightness) * 1.7 + 0.45, 0, 1.4)
             wave = 0.15 * np.sin(self._x * 5 + index * 2 + seconds * 0.25 + self._phase)
-            sway = 0.12 * np.interp((self._x * 500 + 200 + seconds * 6) % _LENGTH, np.arange(_LENGTH), self._hem)
+            sway = 0.12 * np.interp(
+                (self._x * 500 + 200 + seconds * 6) % _LENGTH, np.arange(_LENGTH), self._hem
+            )
             above = (self._height + wave + sway - 0.12 * index - self._y).astype(np.float32)
             reach = (0.15 + 0.12 * rays).astype(np.float32)
             lit = np.where(above > 0, np.exp(-above / reach), np.exp(above / 0.02)) * rays
@@ -53,4 +57,4 @@ class Aurora:
         glow = cv2.cvtColor(np.clip(total, 0, 255).astype(np.uint8), cv2.COLOR_BGR2BGRA)
         glow[..., 3] = 0
         region = canvas[: self._rows]
-        cv2.add(region, cv2.resize(glow, (self._width, self._rows), interpolation=cv2.INTER_CUBIC), region)
+        cv2.add(region, resized(glow, self._width, self._rows, cv2.INTER_CUBIC), region)

@@ -63,7 +63,9 @@ class _Row:
             return
         wall = self._wall(colour(_WALLS[int(dice.integers(len(_WALLS)))]) * float(dice.uniform(0.7, 1.15)))
         rows = np.linspace(0, 1, self._foot - top, dtype=np.float32)[:, None]
-        shade = (1.1 - 0.25 * rows)[..., None] * wall + (rows * 0.42 * (1 - self._haze))[..., None] * self._haze_tone
+        shade = (1.1 - 0.25 * rows)[..., None] * wall + (rows * 0.42 * (1 - self._haze))[
+            ..., None
+        ] * self._haze_tone
         self._canvas[top:, x0:x1, :3] = np.clip(shade, 0, 255)
         self._canvas[top:, x0:x1, 3] = 255
         side = max(1, (x1 - x0) // 3)
@@ -88,9 +90,13 @@ class _Row:
         middle, width = (x0 + x1) // 2, x1 - x0
         if choice < 0.22:
             tip = top - int(height * 0.2)
-            cv2.line(self._canvas, (middle, top), (middle, tip), ink, max(1, int(shot.unit / 480)), cv2.LINE_AA)
+            cv2.line(
+                self._canvas, (middle, top), (middle, tip), ink, max(1, int(shot.unit / 480)), cv2.LINE_AA
+            )
             if not self._daylit:
-                cv2.circle(self._canvas, (middle, tip), max(1, int(shot.unit / 340)), (70.0, 70.0, 255.0, 255.0), -1)
+                cv2.circle(
+                    self._canvas, (middle, tip), max(1, int(shot.unit / 340)), (70.0, 70.0, 255.0, 255.0), -1
+                )
         elif choice < 0.42:
             step = max(2, width // 5)
             cv2.rectangle(self._canvas, (x0 + step, top - step), (x1 - step, top), ink, -1)
@@ -128,7 +134,7 @@ class _Row:
         target[mask] = np.clip(block[mask], 0, 255)
 
     def _edge_light(self, x0: int, x1: int, top: int) -> None:
-        """A tube of light around the roof and down one corner."""
+        """Draw a tube of light around the roof and down one corner."""
         tint = colour(_NEON[int(self._dice.integers(len(_NEON)))]) * (1 - 0.7 * self._haze)
         thick = max(1, int(self._shot.unit / 420))
         corner = x0 if self._dice.random() < 0.5 else x1 - thick
@@ -145,4 +151,6 @@ class _Row:
         self._canvas[y : y + tall, max(0, left) : left + width, :3] = tint
         gap = max(4, width)
         for row in range(y + gap, y + tall, gap):
-            self._canvas[row : row + max(1, gap // 5), max(0, left) : left + width, :3] = (tint * 0.3).astype(np.uint8)
+            self._canvas[row : row + max(1, gap // 5), max(0, left) : left + width, :3] = (tint * 0.3).astype(
+                np.uint8
+            )

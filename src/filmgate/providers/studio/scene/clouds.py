@@ -8,7 +8,20 @@ import numpy as np
 
 from filmgate.providers.studio.scene import noise
 from filmgate.providers.studio.scene.layers import scale_at, shift_at
-from filmgate.providers.studio.scene.pixels import Image, Plane, colour, grey, lay_over, layer, mix, smoothstep
+from filmgate.providers.studio.scene.pixels import (
+    Image,
+    Plane,
+    blurred,
+    colour,
+    grey,
+    lay_over,
+    layer,
+    looked_up,
+    mix,
+    resized,
+    smoothstep,
+    warped,
+)
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _TILE: Final = 1024
@@ -30,7 +43,9 @@ class CloudDeck:
         above = np.clip((shot.horizon * 1.01 - rows) / shot.unit, 0.004, 2)
         distance = 0.34 / (above + 0.07)
         turn = float(dice.uniform(0.75, 1.35))
-        self._u = ((columns - shot.width / 2) / np.float32(shot.unit) * distance * 290 * turn).astype(np.float32)
+        self._u = ((columns - shot.width / 2) / np.float32(shot.unit) * distance * 290 * turn).astype(
+            np.float32
+        )
         self._v = (distance * 290 * turn).astype(np.float32)
         self._fade = grey(smoothstep(0.0, 0.17, above))
         self._wind = float(dice.choice([-1, 1]) * dice.uniform(5, 11)), float(dice.uniform(4, 8))
@@ -39,12 +54,10 @@ class CloudDeck:
         """Lay the deck over the sky."""
         across = math.fmod(moment.seconds * self._wind[0] + moment.pan_x * self._shot.width * 0.25, _TILE)
         ahead = math.fmod(moment.seconds * self._wind[1], _TILE)
-        deck = cv2.remap(
-            self._tile, self._u + across, self._v + ahead, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-        )
+        deck = looked_up(self._tile, self._u + across, self._v + ahead, wrap=True)
         cv2.multiply(deck, self._fade, deck, scale=1 / 255)
         height = min(self._shot.height, deck.shape[0] * 2)
-        full = cv2.resize(deck, (deck.shape[1] * 2, deck.shape[0] * 2), interpolation=cv2.INTER_LINEAR)
+        full = resized(deck, deck.shape[1] * 2, deck.shape[0] * 2)
         lay_over(canvas[:height], full[:height, : self._shot.width])
 
 
@@ -98,7 +111,7 @@ class CloudHeaps:
             if x1 - x0 < 1 or y1 - y0 < 1:
                 continue
             matrix = np.array([[1, 0, left - x0], [0, 1, top - y0]], np.float32)
-            lay_over(canvas[y0:y1, x0:x1], cv2.warpAffine(picture, matrix, (x1 - x0, y1 - y0)))
+            lay_over(canvas[y0:y1, x0:x1], warped(picture, matrix, x1 - x0, y1 - y0))
 
 
 def _heap(shot: Shot, dice: np.random.Generator, near: float) -> Image:
@@ -107,12 +120,12 @@ def _heap(shot: Shot, dice: np.random.Generator, near: float) -> Image:
     height = int(width * float(dice.uniform(0.36, 0.52)))
     relief = _puffs(dice, width, height)
     texture = noise.tile(dice, 256, roughness=1.8, low_cut=3)
-    texture = cv2.resize(np.tile(texture, (1, 2)), (width, height), interpolation=cv2.INTER_CUBIC)
+    texture = resized(np.tile(texture, (1, 2)), width, height, cv2.INTER_CUBIC)
     thickness = relief + texture * np.float32(0.022 * height) * smoothstep(0, 0.15 * height, relief)
     alpha = smoothstep(0.02 * height, 0.11 * height, thickness)
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     alpha *= smoothstep(1.0, 0.86, rows + texture * 0.02)
-    smooth = cv2.GaussianBlur(thickness, (0, 0), max(0.6, 0.028 * height))
+    smooth = blurred(thickness, max(0.6, 0.028 * height))
     slope_y, slope_x = np.gradient(smooth)
     facing = (-slope_y * 0.75 + -slope_x * 0.6 * -shot.sun_side) / np.sqrt(1 + slope_x**2 + slope_y**2)
     brightness = np.clip(0.66 + 0.42 * facing - 0.42 * smoothstep(0.35, 1.0, rows), 0, 1)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from filmgate.providers.studio.scene import noise
-from filmgate.providers.studio.scene.pixels import Image, colour, lay_over, smoothstep
+from filmgate.providers.studio.scene.pixels import Image, colour, lay_over, looked_up, smoothstep
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _TILE = 512
@@ -30,7 +30,7 @@ class Fog:
     def draw(self, canvas: Image, moment: Moment) -> None:
         """Lay the bank over the scene."""
         u = self._u + np.float32(moment.seconds * self._speed)
-        bank = cv2.remap(self._bank, u, self._v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        bank = looked_up(self._bank, u, self._v, wrap=True)
         cover = bank.astype(np.float32) * self._strength
         channels = [cv2.convertScaleAbs(cover, alpha=float(value) / 255) for value in self._tone]
         fog = cv2.merge([*channels, cv2.convertScaleAbs(cover)])

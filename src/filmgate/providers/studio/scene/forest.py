@@ -92,9 +92,7 @@ def _row(shot: Shot, dice: np.random.Generator, row: int, *, leafy: bool, cleari
     )
 
 
-def _in_light(
-    shot: Shot, tones: Plane, snow: np.ndarray, alpha: Plane, row: int, near: float
-) -> Plane:
+def _in_light(shot: Shot, tones: Plane, snow: np.ndarray, alpha: Plane, row: int, near: float) -> Plane:
     height, width = alpha.shape
     grain = noise.stretched(noise.tile(shot.dice(f"bark {row}"), 256, roughness=0.9), width, height)
     light = shot.palette.ambient_bgr() * 0.9 + shot.palette.key_bgr() * 0.55
@@ -156,7 +154,7 @@ def _round_tree(
     shade: Plane,
     sun_side: int,
 ) -> None:
-    """A trunk under a crown of overlapping leaf clumps, the sunward ones lighter."""
+    """Draw a trunk under a crown of overlapping leaf clumps, the sunward ones lighter."""
     x, y = foot
     trunk = max(1, int(tall * 0.045))
     cv2.rectangle(tones, (x - trunk, int(y - tall * 0.5)), (x + trunk, y), _ink(colour("#4a3a2e")), -1)

@@ -4,10 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 
-from filmgate.providers.studio.scene.pixels import Image, lay_over
+from filmgate.providers.studio.scene.pixels import Image, lay_over, warped
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 
@@ -25,7 +24,9 @@ def scale_at(moment: Moment, depth: float) -> float:
 
 def shift_at(shot: Shot, moment: Moment, depth: float) -> tuple[float, float]:
     """How far the camera's pan moves things at a depth, in pixels."""
-    return -moment.pan_x * shot.width * (0.10 + depth * 1.1), -moment.pan_y * shot.height * (0.45 + 0.5 * depth)
+    return -moment.pan_x * shot.width * (0.10 + depth * 1.1), -moment.pan_y * shot.height * (
+        0.45 + 0.5 * depth
+    )
 
 
 def camera_matrix(
@@ -35,7 +36,11 @@ def camera_matrix(
     scale = scale_at(moment, depth)
     shift_x, shift_y = shift_at(shot, moment, depth)
     centre_x, centre_y = shot.width / 2, min(shot.horizon, shot.height * 0.62)
-    return scale, centre_x + (left - centre_x) * scale + shift_x, centre_y + (top - centre_y) * scale + shift_y
+    return (
+        scale,
+        centre_x + (left - centre_x) * scale + shift_x,
+        centre_y + (top - centre_y) * scale + shift_y,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,5 +64,5 @@ class Flat:
         gust = math.sin(moment.seconds * 1.3) + 0.5 * math.sin(moment.seconds * 2.9 + 1.7)
         lean = self.sway * gust
         matrix = np.array([[scale, -lean, x + lean * height], [0, scale, y - y0]], np.float32)
-        moved = cv2.warpAffine(self.picture, matrix, (self.shot.width, y1 - y0), flags=cv2.INTER_LINEAR)
+        moved = warped(self.picture, matrix, self.shot.width, y1 - y0)
         lay_over(canvas[y0:y1], moved)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from filmgate.providers.studio.scene.layers import shift_at
-from filmgate.providers.studio.scene.pixels import Image, grey
+from filmgate.providers.studio.scene.pixels import Image, blurred, grey, resized, warped
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 
@@ -21,15 +21,15 @@ class Lens:
     def draw(self, canvas: Image, moment: Moment) -> None:
         """Let bright things glow, then darken the corners."""
         shot = self._shot
-        middle = cv2.resize(canvas, (shot.width // 4, shot.height // 4), interpolation=cv2.INTER_AREA)
+        middle = resized(canvas, shot.width // 4, shot.height // 4, cv2.INTER_AREA)
         threshold = shot.palette.bloom_from
-        bright = cv2.subtract(middle, (threshold, threshold, threshold, 0))
-        bright = cv2.resize(bright, self._small, interpolation=cv2.INTER_AREA)
-        glow = cv2.GaussianBlur(bright, (0, 0), max(1.5, shot.unit / 150))
+        bright = cv2.subtract(middle, np.array([threshold, threshold, threshold, 0], np.float64))
+        small = resized(np.asarray(bright, np.uint8), *self._small, cv2.INTER_AREA)
+        glow = blurred(small, max(1.5, shot.unit / 150))
         if shot.palette.rays:
             glow = self._with_rays(glow, moment)
-        size = (shot.width, shot.height)
-        cv2.scaleAdd(cv2.resize(glow, size, interpolation=cv2.INTER_LINEAR), 0.9, canvas, canvas)
+        gain = 1.5 if shot.screenplay.mood == "neon" else 0.9
+        cv2.scaleAdd(resized(glow, shot.width, shot.height), gain, canvas, canvas)
         cv2.multiply(canvas, self._vignette, canvas, scale=1 / 255)
 
     def _with_rays(self, glow: Image, moment: Moment) -> Image:
@@ -38,5 +38,6 @@ class Lens:
         rays = glow
         for stretch in (1.35, 1.8):
             matrix = np.array([[stretch, 0, x - x * stretch], [0, stretch, y - y * stretch]], np.float32)
-            rays = cv2.addWeighted(rays, 0.6, cv2.warpAffine(rays, matrix, self._small), 0.5, 0)
-        return cv2.addWeighted(glow, 0.7, rays, 0.45, 0)
+            farther = warped(rays, matrix, *self._small)
+            rays = np.asarray(cv2.addWeighted(rays, 0.6, farther, 0.5, 0), np.uint8)
+        return np.asarray(cv2.addWeighted(glow, 0.7, rays, 0.45, 0), np.uint8)

@@ -6,7 +6,17 @@ from typing import Final
 import cv2
 import numpy as np
 
-from filmgate.providers.studio.scene.pixels import Image, Plane, colour, layer, light, mix, smoothstep
+from filmgate.providers.studio.scene.pixels import (
+    Image,
+    Plane,
+    blurred,
+    colour,
+    layer,
+    light,
+    mix,
+    resized,
+    smoothstep,
+)
 from filmgate.providers.studio.scene.shot import Shot
 from filmgate.providers.studio.subjects import Subject, drawing
 
@@ -43,17 +53,17 @@ def dress(shot: Shot, subject: Subject, height: int, *, distance: float) -> Cost
     soft = max(0.8, height / 90)
     return Costume(
         picture=layer(lit, alpha),
-        halo=_halo(shot, alpha) if subject.glows and shot.palette.bloom_from < 200 else None,  # noqa: PLR2004
+        halo=_halo(shot, alpha) if subject.glows and shot.palette.bloom_from < 200 else None,
         shadow=_shadow(shot, alpha, soft),
         contact=_contact(shot, flat.shape[1]),
-        reflection=cv2.GaussianBlur(wet, (0, 0), max(0.6, soft * 0.7)),
+        reflection=blurred(wet, max(0.6, soft * 0.7)),
     )
 
 
 def _lit(shot: Shot, subject: Subject, tones: Plane, alpha: Plane) -> Plane:
     """Light the drawing as if it bulged towards the viewer."""
-    height, width = alpha.shape
-    bulge = cv2.GaussianBlur(alpha, (0, 0), max(1.0, height * 0.07))
+    height = alpha.shape[0]
+    bulge = blurred(alpha, max(1.0, height * 0.07))
     slope = cv2.Sobel(bulge, cv2.CV_32F, 1, 0, ksize=3) * np.float32(height * 0.035)
     facing = np.clip(0.52 - slope * shot.sun_side, 0.12, 1.0)
     top_down = np.linspace(1.08, 0.80, height, dtype=np.float32)[:, None]
@@ -65,22 +75,26 @@ def _lit(shot: Shot, subject: Subject, tones: Plane, alpha: Plane) -> Plane:
 
 
 def _rim(shot: Shot, alpha: Plane, height: int) -> Plane:
-    """A thin edge of light on the side of the sun."""
+    """Return a thin edge of light on the side of the sun."""
     step = max(1, round(height * 0.018))
     moved = np.roll(alpha, (step, -step * shot.sun_side), axis=(0, 1))
-    edge = cv2.GaussianBlur(np.clip(alpha - moved, 0, 1), (0, 0), max(0.6, height * 0.005))
+    edge = blurred(np.clip(alpha - moved, 0, 1), max(0.6, height * 0.005))
     strength = 0.62 if shot.palette.rays or shot.palette.disc == "moon" else 0.32
     return (edge * np.float32(strength))[..., None] * colour(shot.palette.sun)
 
 
 def _halo(shot: Shot, alpha: Plane) -> Image:
-    """The light a glowing subject throws on the air around it, twice its size."""
+    """Return the light a glowing subject throws on the air around it, twice its size."""
     height, width = alpha.shape
     wide = cv2.copyMakeBorder(alpha, height // 2, height // 2, width // 2, width // 2, cv2.BORDER_CONSTANT)
-    small = cv2.resize(wide, (max(4, width // 4), max(4, height // 4)), interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(small, (0, 0), max(1.0, height / 26))
-    soft = cv2.resize(soft, (wide.shape[1], wide.shape[0]), interpolation=cv2.INTER_LINEAR)
-    edge = np.minimum(*np.meshgrid(1 - np.abs(np.linspace(-1, 1, wide.shape[1])), 1 - np.abs(np.linspace(-1, 1, wide.shape[0]))))
+    small = resized(wide, max(4, width // 4), max(4, height // 4), cv2.INTER_AREA)
+    soft = blurred(small, max(1.0, height / 26))
+    soft = resized(soft, wide.shape[1], wide.shape[0])
+    edge = np.minimum(
+        *np.meshgrid(
+            1 - np.abs(np.linspace(-1, 1, wide.shape[1])), 1 - np.abs(np.linspace(-1, 1, wide.shape[0]))
+        )
+    )
     strength = soft * smoothstep(0.0, 0.3, edge.astype(np.float32)) * np.float32(0.8)
     return light(strength[..., None] * (colour(shot.palette.sun) * 0.5 + colour("#ffb45a") * 0.5))
 
@@ -88,12 +102,12 @@ def _halo(shot: Shot, alpha: Plane) -> Image:
 def _shadow(shot: Shot, alpha: Plane, soft: float) -> Image:
     depth = {"storm": 0.16, "overcast": 0.14, "night": 0.34}.get(shot.screenplay.mood, 0.40)
     fading = np.linspace(0.25, 1.0, alpha.shape[0], dtype=np.float32)[:, None]
-    cover = cv2.GaussianBlur(alpha, (0, 0), soft * 1.6) * np.float32(depth) * fading
+    cover = blurred(alpha, soft * 1.6) * np.float32(depth) * fading
     return layer(_shade(shot, alpha.shape), cover)
 
 
 def _contact(shot: Shot, width: int) -> Image:
-    """The dark seam where something touches the ground."""
+    """Return the dark seam where something touches the ground."""
     height = max(4, width // 9)
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None]

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from filmgate.providers.studio.scene.pixels import Plane
+from filmgate.providers.studio.scene.pixels import Plane, looked_up, resized
 
 
 def tile(
@@ -29,18 +29,13 @@ def sample(texture: Plane, u: Plane, v: Plane) -> Plane:
     """Read a seamless texture at any pixel coordinates."""
     height, width = texture.shape[:2]
     # OpenCV's wrap-around takes 16-bit coordinates: keep them small.
-    return cv2.remap(
-        texture,
-        np.mod(u, width, dtype=np.float32),
-        np.mod(v, height, dtype=np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_WRAP,
-    )
+    across, down = np.mod(u, width, dtype=np.float32), np.mod(v, height, dtype=np.float32)
+    return looked_up(texture, across, down, wrap=True)
 
 
 def stretched(texture: Plane, width: int, height: int) -> Plane:
     """Return the texture resized to a picture's size."""
-    return cv2.resize(texture, (width, height), interpolation=cv2.INTER_CUBIC)
+    return resized(texture, width, height, cv2.INTER_CUBIC)
 
 
 def line(

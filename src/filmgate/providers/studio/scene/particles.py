@@ -29,7 +29,9 @@ class Particles:
         self._traits = dice.random((count, 6)).tolist()
         make = _petal if kind == "petals" else _ring if kind == "bubbles" else _glow
         grain = shot.unit / 720
-        self._sprites = [make(max(5, int(size * grain)) | 1, colour(tint)) for size in sizes for tint in tints]
+        self._sprites = [
+            make(max(5, int(size * grain)) | 1, colour(tint)) for size in sizes for tint in tints
+        ]
 
     def draw(self, canvas: Image, moment: Moment) -> None:
         """Draw every particle where it is by now."""
@@ -92,7 +94,7 @@ def _ring(size: int, tint: Plane) -> Image:
 
 
 def _petal(size: int, tint: Plane) -> Image:
-    """A leaf shape, premultiplied, a little darker to one end."""
+    """Draw a leaf shape, premultiplied, a little darker to one end."""
     rows, columns, _ = _disc(size)
     across, along = (columns + rows) * 0.7, (columns - rows) * 0.7
     alpha = np.clip((0.75 - np.hypot(across * 2.1, along)) * size * 0.3, 0, 1)

@@ -1,13 +1,14 @@
 """Pixels: colours, premultiplied layers, how one is laid over another."""
 
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # BGRA, alpha premultiplied where it is a layer
-Plane = NDArray[np.float32]  # one number, or one BGR colour, per pixel
+Plane = NDArray[np.floating[Any]]  # one number, or one BGR colour, per pixel
+_Picture = TypeVar("_Picture", bound=NDArray[Any])
 
 WHITE_ALPHA: Final = 255
 _DITHER_SIZE: Final = 256
@@ -35,6 +36,27 @@ def dither(height: int, width: int) -> Plane:
     """Return a grain of half a level either way, one number per pixel."""
     rows, columns = -(-height // _DITHER_SIZE), -(-width // _DITHER_SIZE)
     return np.tile(_DITHER, (rows, columns))[:height, :width]
+
+
+def resized(picture: _Picture, width: int, height: int, how: int = cv2.INTER_LINEAR) -> _Picture:
+    """Return the picture at another size."""
+    return cast("_Picture", cv2.resize(picture, (width, height), interpolation=how))
+
+
+def warped(picture: _Picture, matrix: NDArray[Any], width: int, height: int) -> _Picture:
+    """Return the picture moved by an affine matrix; what lies outside it is clear."""
+    return cast("_Picture", cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR))
+
+
+def looked_up(picture: _Picture, x: Plane, y: Plane, *, wrap: bool = False) -> _Picture:
+    """Return the picture read at the given places; beyond its edges it repeats, or its edge goes on."""
+    border = cv2.BORDER_WRAP if wrap else cv2.BORDER_REPLICATE
+    return cast("_Picture", cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=border))
+
+
+def blurred(picture: _Picture, radius: float) -> _Picture:
+    """Return the picture out of focus."""
+    return cast("_Picture", cv2.GaussianBlur(picture, (0, 0), radius))
 
 
 def opaque(bgr: Plane) -> Image:

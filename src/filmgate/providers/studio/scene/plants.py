@@ -23,7 +23,9 @@ def undergrowth(shot: Shot, *, near: float, far: float, depth: float, count: int
     top_row = int(shot.horizon + shot.unit * (EYE / far - tall * 1.3))
     height = shot.height + shot.margin_y - top_row
     tones = np.zeros((height, width, 4), np.uint8)
-    flowers = 0.0 if shot.screenplay.has("snow", "volcano") else 0.8 if shot.screenplay.has("flowers") else 0.14
+    flowers = (
+        0.0 if shot.screenplay.has("snow", "volcano") else 0.8 if shot.screenplay.has("flowers") else 0.14
+    )
     # Three kinds grow together; which three, the seed says.
     petals = [_PETALS[int(index)] for index in shot.dice("petals of the field").permutation(len(_PETALS))[:3]]
     distances = np.sort(1 / dice.uniform(1 / far, 1 / near, count))[::-1]
@@ -43,7 +45,12 @@ def undergrowth(shot: Shot, *, near: float, far: float, depth: float, count: int
     alpha = tones[..., 3].astype(np.float32) / 255
     bgr = tones[..., :3].astype(np.float32) / np.maximum(alpha, 1 / 255)[..., None]
     return Flat(
-        shot=shot, picture=layer(bgr, alpha), left=-shot.margin_x, top=top_row, depth=depth, sway=0.006 * tall / 0.05
+        shot=shot,
+        picture=layer(bgr, alpha),
+        left=-shot.margin_x,
+        top=top_row,
+        depth=depth,
+        sway=0.006 * tall / 0.05,
     )
 
 
@@ -67,7 +74,9 @@ def _ink(tone: Plane) -> tuple[float, float, float, float]:
     return (float(tone[0]), float(tone[1]), float(tone[2]), 255.0)
 
 
-def _tuft(canvas: Image, foot: tuple[float, float], size: float, tone: Plane, dice: np.random.Generator) -> None:
+def _tuft(
+    canvas: Image, foot: tuple[float, float], size: float, tone: Plane, dice: np.random.Generator
+) -> None:
     for _ in range(int(dice.integers(3, 7))):
         lean = float(dice.normal(0, 0.32)) * size
         tall = size * float(dice.uniform(0.5, 1.0))
@@ -84,11 +93,21 @@ def _tuft(canvas: Image, foot: tuple[float, float], size: float, tone: Plane, di
         cv2.fillPoly(canvas, [outline], _ink(tone * float(dice.uniform(0.82, 1.18))), cv2.LINE_AA, _SHIFT)
 
 
-def _flower(canvas: Image, foot: tuple[float, float], size: float, tone: Plane, dice: np.random.Generator) -> None:
+def _flower(
+    canvas: Image, foot: tuple[float, float], size: float, tone: Plane, dice: np.random.Generator
+) -> None:
     x = foot[0] + float(dice.normal(0, 0.2)) * size
     y = foot[1] - size * float(dice.uniform(0.7, 1.15))
     stem = [(int(foot[0] * _FINE), int(foot[1] * _FINE)), (int(x * _FINE), int(y * _FINE))]
-    cv2.line(canvas, stem[0], stem[1], _ink(tone * 0.2 + np.float32([20, 60, 25])), 1, cv2.LINE_AA, _SHIFT)
+    cv2.line(
+        canvas,
+        stem[0],
+        stem[1],
+        _ink(tone * 0.2 + np.array([20, 60, 25], np.float32)),
+        1,
+        cv2.LINE_AA,
+        _SHIFT,
+    )
     radius = max(0.9, size * 0.13)
     for petal in range(5):
         angle = petal * 2 * np.pi / 5 + float(dice.random())

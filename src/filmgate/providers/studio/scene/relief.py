@@ -12,7 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from filmgate.providers.studio.scene.pixels import Image, Plane, colour, layer, mix, smoothstep
+from filmgate.providers.studio.scene.pixels import (
+    Image,
+    Plane,
+    colour,
+    layer,
+    looked_up,
+    mix,
+    resized,
+    smoothstep,
+)
 from filmgate.providers.studio.scene.shot import Shot
 
 EYE: Final = 0.2  # the viewer's height above the plain: about a person's
@@ -30,6 +39,11 @@ class Plain:
     def z(self) -> Plane:
         """The distance of every sample."""
         return np.broadcast_to(self.distance, self.x.shape)
+
+
+def nearest(shot: Shot) -> float:
+    """How near the plain comes to the viewer: the distance drawn at the lower edge, with its margin."""
+    return 0.92 * EYE * shot.unit / (shot.height + shot.margin_y - shot.horizon)
 
 
 def plain(shot: Shot, *, near: float, far: float, steps: int) -> Plain:
@@ -72,7 +86,9 @@ def hazed(shot: Shot, land: Plain, heights: Plane, tones: Plane, *, reach: float
     return mix(tones, np.broadcast_to(colour(shot.palette.haze), tones.shape), share.astype(np.float32))
 
 
-def seen(shot: Shot, land: Plain, heights: Plane, tones: Plane, *, above: float | None = None) -> tuple[Image, int]:
+def seen(
+    shot: Shot, land: Plain, heights: Plane, tones: Plane, *, above: float | None = None
+) -> tuple[Image, int]:
     """Return the land as it is seen, with the row of the frame its picture begins at.
 
     Land lower than `above` is left out: that is where water stands.
@@ -87,14 +103,16 @@ def seen(shot: Shot, land: Plain, heights: Plane, tones: Plane, *, above: float 
     part = np.clip((row_levels[:, None] - below) / np.maximum(reached - below, 1e-3), 0, 1)
     step = np.clip(index - 1 + part, 0, len(levels) - 1).astype(np.float32)
     column = np.broadcast_to(np.arange(levels.shape[1], dtype=np.float32), step.shape)
-    picture = cv2.remap(tones, column, step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    alpha = (index < len(levels)).astype(np.float32)
+    picture = looked_up(tones, column, step)
+    alpha: Plane = (index < len(levels)).astype(np.float32)
     if above is not None:
-        height = cv2.remap(heights, column, step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        height = looked_up(heights, column, step)
         alpha *= smoothstep(above - 0.002, above + 0.004, height)
-    size = (levels.shape[1], rows)
-    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    width = levels.shape[1]
+    picture, alpha = (
+        resized(picture, width, rows, cv2.INTER_AREA),
+        resized(alpha, width, rows, cv2.INTER_AREA),
+    )
     return layer(picture, alpha), shot.horizon - int(lowest) - rows
 
 
@@ -102,7 +120,9 @@ def _first_to_reach(highest: Plane, lowest: float, rows: int) -> tuple[NDArray[n
     """For each fine row and column, the first sample at least as high as the row."""
     fine = rows * _OVERSAMPLING
     columns = highest.shape[1]
-    row_levels = (int(lowest) + rows - (np.arange(fine, dtype=np.float32) + 0.5) / _OVERSAMPLING).astype(np.float32)
+    row_levels = (int(lowest) + rows - (np.arange(fine, dtype=np.float32) + 0.5) / _OVERSAMPLING).astype(
+        np.float32
+    )
     # Count, per column, the samples that stay below each row: a histogram of the rows they reach, summed.
     reach = np.floor((row_levels[0] - highest) * _OVERSAMPLING).astype(np.int64) + 1
     cell = np.clip(reach, 0, fine) * columns + np.arange(columns)

@@ -21,11 +21,13 @@ from filmgate.providers.studio.scene.volcano import Volcano
 from filmgate.providers.studio.scene.water import Water
 from filmgate.providers.studio.scene.weather import Lightning, Rain, Snow
 
+_COMPANIONS: Final = 4  # how many more stand for "many"
 _FAIR: Final = frozenset({"day", "dawn", "sunset", "dusk"})
 
 
 def build(shot: Shot) -> list[Element]:
     """Return the elements of a shot in the order they are drawn."""
+    stage: list[Element]
     match shot.screenplay.mood:
         case "space" if shot.has_horizon:
             stage = [Sky(shot), nebula(shot), Planet(shot), *_skyline(shot), *_land(shot)]
@@ -53,14 +55,13 @@ def _sky(shot: Shot) -> list[Element]:
         elements.append(Aurora(shot))
     if shot.palette.cloud_cover > 0:
         elements.append(CloudDeck(shot))
-    if shot.screenplay.mood in _COMPANIONS: Final = 4  # how many more stand for "many"
-_FAIR:
+    if shot.screenplay.mood in _FAIR:
         elements.append(CloudHeaps(shot))
     return elements
 
 
 def _skyline(shot: Shot) -> list[Element]:
-    """What stands at the horizon."""
+    """Return what stands at the horizon."""
     elements: list[Element] = []
     if shot.screenplay.has("mountains", "aurora"):
         elements.extend(mountains(shot))
@@ -72,7 +73,7 @@ def _skyline(shot: Shot) -> list[Element]:
 
 
 def _land(shot: Shot) -> list[Element]:
-    """The ground or the water, with the subjects in their places."""
+    """Return the ground or the water, with the subjects in their places."""
     has = shot.screenplay.has
     wet = has("water") or (has("city") and not has("meadow", "desert", "mountains", "forest"))
     elements: list[Element] = []
@@ -105,7 +106,9 @@ def _land(shot: Shot) -> list[Element]:
         elements.append(undergrowth(shot, near=1.0, far=4.0, depth=0.5, count=int(1500 * bare), tall=0.034))
     elements.extend(_cast(shot, ground.row_at))
     if green:
-        elements.append(undergrowth(shot, near=0.44, far=0.7, depth=1.0, count=int(190 * max(bare, 0.3)), tall=0.055))
+        elements.append(
+            undergrowth(shot, near=0.44, far=0.7, depth=1.0, count=int(190 * max(bare, 0.3)), tall=0.055)
+        )
     return elements
 
 
@@ -113,14 +116,16 @@ def _needs_shore(shot: Shot) -> bool:
     """Subjects on foot need land before the water; else the seed decides."""
     if any(subject.kind in {"boat", "swim"} for subject in shot.screenplay.subjects):
         return False
-    on_foot = any(subject.kind in {"walk", "person", "plant", "vehicle"} for subject in shot.screenplay.subjects)
+    on_foot = any(
+        subject.kind in {"walk", "person", "plant", "vehicle"} for subject in shot.screenplay.subjects
+    )
     if shot.screenplay.has("city"):
         return on_foot
     return on_foot or bool(shot.dice("shore").random() < 0.3)
 
 
 def _cast(shot: Shot, foot_row: FootRow | None) -> list[Actor]:
-    """The subjects, the last one named farthest away."""
+    """Return the subjects, the last one named farthest away."""
     subjects = shot.screenplay.subjects
     actors: list[Actor] = []
     for rank, subject in reversed(tuple(enumerate(subjects))):
@@ -133,7 +138,7 @@ def _cast(shot: Shot, foot_row: FootRow | None) -> list[Actor]:
 
 
 def _air(shot: Shot) -> list[Element]:
-    """What falls or floats before the lens."""
+    """Return what falls or floats before the lens."""
     has = shot.screenplay.has
     elements: list[Element] = []
     if has("lightning"):

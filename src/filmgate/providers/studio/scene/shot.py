@@ -8,11 +8,17 @@ from typing import Final
 import numpy as np
 
 from filmgate.providers.studio.scene.palette import PALETTES, Palette
-from filmgate.providers.studio.scene.pixels import smoothstep
 from filmgate.providers.studio.screenplay import Move, Screenplay
 
 MARGIN: Final = 0.12  # what layers extend beyond the frame, so that the camera may move
-_DRIFTS: Final[tuple[tuple[Move, ...], ...]] = (("in",), ("out",), ("left",), ("right",), ("in", "up"), ("left", "in"))
+_DRIFTS: Final[tuple[tuple[Move, ...], ...]] = (
+    ("in",),
+    ("out",),
+    ("left",),
+    ("right",),
+    ("in", "up"),
+    ("left", "in"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,9 @@ class Shot:
         return Moment(seconds, progress, pan_x, pan_y, zoom)
 
 
-def compose(screenplay: Screenplay, *, prompt: str, seed: int, width: int, height: int, duration_s: float) -> Shot:
+def compose(
+    screenplay: Screenplay, *, prompt: str, seed: int, width: int, height: int, duration_s: float
+) -> Shot:
     """Choose a composition: one seed puts the sun left and low, another the horizon high."""
     prompt_key = zlib.crc32(" ".join(prompt.lower().split()).encode())
     dice = np.random.default_rng([seed, prompt_key])
@@ -139,8 +147,3 @@ def _horizon(dice: np.random.Generator, screenplay: Screenplay, width: int, heig
     if width < height:
         share += 0.04
     return int(height * share) if screenplay.grounded else height
-
-
-def rise(start: float, end: float, value: float) -> float:
-    """`smoothstep` for a single number."""
-    return float(smoothstep(start, end, np.float32(value)))

@@ -7,7 +7,17 @@ import numpy as np
 
 from filmgate.providers.studio.scene import noise
 from filmgate.providers.studio.scene.layers import camera_matrix
-from filmgate.providers.studio.scene.pixels import Image, Plane, colour, light, mix, opaque, smoothstep
+from filmgate.providers.studio.scene.pixels import (
+    Image,
+    Plane,
+    blurred,
+    colour,
+    light,
+    mix,
+    opaque,
+    smoothstep,
+    warped,
+)
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _STAR_TINTS = ((255, 240, 222), (214, 228, 255))
@@ -35,7 +45,7 @@ class Sky:
         canvas[self._rows :] = 0
         for index, stars in enumerate(self._stars):
             twinkle = 0.7 + 0.3 * math.sin(moment.seconds * (2.1 + index) + index * 2)
-            cv2.scaleAdd(cv2.warpAffine(stars, matrix, size), twinkle, region, region)
+            cv2.scaleAdd(warped(stars, matrix, *size), twinkle, region, region)
 
 
 def _backdrop(shot: Shot) -> Plane:
@@ -46,7 +56,9 @@ def _backdrop(shot: Shot) -> Plane:
     column = palette.sky_column(height, min(shot.horizon, shot.height) + shot.margin_y)
     picture = np.repeat(column[:, None, :], width, axis=1)
     sun = colour(palette.sun)
-    away = np.hypot(columns - shot.margin_x - shot.sun_x, rows - shot.margin_y - shot.sun_y) / np.float32(unit)
+    away = np.hypot(columns - shot.margin_x - shot.sun_x, rows - shot.margin_y - shot.sun_y) / np.float32(
+        unit
+    )
     halo = np.clip(palette.glow * (0.62 * np.exp(-away / 0.13) + 0.30 * np.exp(-away / 0.42)), 0, 1)
     # A screen rather than a sum: a bright sky keeps its colour around the sun.
     picture = picture + halo[..., None] * sun * (1 - np.minimum(1, picture / 262))
@@ -77,8 +89,8 @@ def _stars(shot: Shot, size: tuple[int, int]) -> tuple[Image, ...]:
         brightness = (dice.random(count) ** 6 * 1.5 + 0.12).astype(np.float32)
         points[dice.integers(1, height - 1, count), dice.integers(1, width - 1, count)] = brightness
         bright = np.where(points > 0.6, points, 0)
-        spread = cv2.GaussianBlur(points, (0, 0), max(0.45, 0.55 * grain)) * 2.2 * max(0.7, grain)
-        spread += cv2.GaussianBlur(bright, (0, 0), 2.2 * grain) * 5 * grain
+        spread = blurred(points, max(0.45, 0.55 * grain)) * 2.2 * max(0.7, grain)
+        spread += blurred(bright, 2.2 * grain) * 5 * grain
         glow = np.minimum(1, spread * fade * shot.palette.stars)[..., None]
         fields.append(light(glow * np.array(tint[::-1], np.float32)))
     return tuple(fields)

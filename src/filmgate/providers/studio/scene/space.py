@@ -3,12 +3,21 @@
 import math
 from typing import Final
 
-import cv2
 import numpy as np
 
 from filmgate.providers.studio.scene import noise
 from filmgate.providers.studio.scene.layers import Flat, scale_at, shift_at
-from filmgate.providers.studio.scene.pixels import Image, Plane, colour, layer, light, place, smoothstep
+from filmgate.providers.studio.scene.pixels import (
+    Image,
+    Plane,
+    colour,
+    layer,
+    light,
+    place,
+    resized,
+    smoothstep,
+    warped,
+)
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _NEBULAE: Final = (
@@ -46,7 +55,7 @@ def nebula(shot: Shot) -> Flat:
         + (smoothstep(0.6, 1.2, density + 0.2 * dust) * 0.9)[..., None] * core
     ) * (density * np.float32(0.62))[..., None]
     tones *= (1 - 0.55 * smoothstep(0.3, 1.8, dust) * band)[..., None]
-    picture = light(cv2.resize(tones, (width, height), interpolation=cv2.INTER_LINEAR))
+    picture = light(resized(tones, width, height))
     return Flat(shot=shot, picture=picture, left=-shot.margin_x, top=-shot.margin_y, depth=0.0)
 
 
@@ -86,7 +95,7 @@ def _place_scaled(canvas: Image, sprite: Image, x: float, y: float, scale: float
     left, top = math.floor(x - width / 2), math.floor(y - height / 2)
     shift_x, shift_y = x - sprite.shape[1] * scale / 2 - left, y - sprite.shape[0] * scale / 2 - top
     matrix = np.array([[scale, 0, shift_x], [0, scale, shift_y]], np.float32)
-    moved = cv2.warpAffine(sprite, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    moved = warped(sprite, matrix, width, height)
     place(canvas, moved, left + width / 2, top + height / 2, glow=glow)
 
 
@@ -106,7 +115,9 @@ def _ball(
     lit = np.clip(columns * 0.6 * shot.sun_side - rows * 0.45 + facing * 0.55, 0, 1)
     hem = ((1 - facing) ** 3 * lit)[..., None] * bright * 0.9
     ball = layer(np.minimum(255, surface * (lit**0.8)[..., None] * 1.25 + hem), smoothstep(1.005, 0.99, away))
-    air = np.exp(-(((away - 1) / 0.05) ** 2)) * np.clip(0.2 + columns * 0.6 * shot.sun_side - rows * 0.5, 0, 1)
+    air = np.exp(-(((away - 1) / 0.05) ** 2)) * np.clip(
+        0.2 + columns * 0.6 * shot.sun_side - rows * 0.5, 0, 1
+    )
     return ball, light(np.clip(air[..., None] * bright * 1.2, 0, 255).astype(np.float32))
 
 
@@ -119,7 +130,9 @@ def _ring(radius: float, dice: np.random.Generator, tint: str) -> tuple[Image, I
     across = (rows * np.cos(tilt) - columns * np.sin(tilt)) / np.float32(0.26)
     away = np.hypot(along, across)
     grooves = noise.line(dice, 256, waves=18)
-    strength = np.interp(away, np.linspace(1.35, 2.3, 256), 0.62 + 0.3 * grooves, left=0, right=0).astype(np.float32)
+    strength = np.interp(away, np.linspace(1.35, 2.3, 256), 0.62 + 0.3 * grooves, left=0, right=0).astype(
+        np.float32
+    )
     strength *= smoothstep(1.35, 1.42, away) * smoothstep(2.3, 2.2, away)
     tones: Plane = np.broadcast_to(colour(tint) * 1.15, (*away.shape, 3)).astype(np.float32)
     whole = np.clip(strength, 0, 0.9)

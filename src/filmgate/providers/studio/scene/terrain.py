@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 
 from filmgate.providers.studio.scene import noise
 from filmgate.providers.studio.scene.layers import Flat
 from filmgate.providers.studio.scene.pixels import Plane, colour, mix, smoothstep
-from filmgate.providers.studio.scene.relief import EYE, Plain, hazed, lit, plain, seen, slopes
+from filmgate.providers.studio.scene.relief import EYE, Plain, hazed, lit, nearest, plain, seen, slopes
 from filmgate.providers.studio.scene.shot import Shot
 
 _TILE: Final = 512
@@ -48,9 +47,11 @@ def mountains(shot: Shot) -> list[Flat]:
     """Two ranges, the farther one higher; a pass is left open where the seed says."""
     dice = shot.dice("mountains")
     gap = float(dice.uniform(-0.5, 0.5))
-    tall = float(dice.uniform(0.8, 1.25)) * (1.0 if shot.width >= shot.height else 1.25)
+    tall = float(dice.uniform(1.0, 1.5)) * (1.0 if shot.width >= shot.height else 1.25)
     snowy = shot.screenplay.has("snow")
-    far = _range(shot, "far range", near=15, distance=30, height=12.5 * tall, gap=gap, snow_line=0.35, depth=0.06)
+    far = _range(
+        shot, "far range", near=15, distance=30, height=12.5 * tall, gap=gap, snow_line=0.35, depth=0.06
+    )
     near = _range(
         shot,
         "near range",
@@ -65,7 +66,15 @@ def mountains(shot: Shot) -> list[Flat]:
 
 
 def _range(
-    shot: Shot, name: str, *, near: float, distance: float, height: float, gap: float, snow_line: float, depth: float
+    shot: Shot,
+    name: str,
+    *,
+    near: float,
+    distance: float,
+    height: float,
+    gap: float,
+    snow_line: float,
+    depth: float,
 ) -> Flat:
     land = plain(shot, near=near, far=distance, steps=300)
     stone = rock(shot, name)
@@ -84,11 +93,15 @@ def _range(
 def _peaks(land: Plain, stone: Rock, scale: float) -> Plane:
     """Ridges under ridges: each octave is stronger where the one above it is high."""
     per_unit = 34 / scale
-    warp = _waves(stone.coarse, land.x, land.z, per_unit * 0.7, stone.offset + 91) * np.float32(0.05 * scale / 2)
+    warp = _waves(stone.coarse, land.x, land.z, per_unit * 0.7, stone.offset + 91) * np.float32(
+        0.05 * scale / 2
+    )
     x, z = land.x + warp, land.z + warp * 0.6
     total, strength, weight = np.zeros_like(x), 1.0, np.ones_like(x)
     for octave in range(5):
-        ridge = 1 - np.abs(_waves(stone.coarse, x, z, per_unit * 2.03**octave, stone.offset + 57 * octave)) * 0.62
+        ridge = (
+            1 - np.abs(_waves(stone.coarse, x, z, per_unit * 2.03**octave, stone.offset + 57 * octave)) * 0.62
+        )
         ridge = np.maximum(0, ridge) ** 2
         total += ridge * weight * np.float32(strength)
         weight = np.clip(ridge * 1.5, 0, 1)
@@ -110,13 +123,15 @@ def _stone_tones(shot: Shot, land: Plain, heights: Plane, stone: Rock, snow_line
     )
     if not volcanic and not shot.screenplay.has("snow"):
         growth = colour("#a8703a") if shot.screenplay.has("autumn") else colour("#566b45")
-        green = smoothstep(1.6, 0.5, steep + 0.25 * grain) * smoothstep(0.75, 0.25, heights / max(1e-3, snow_line))
+        green = smoothstep(1.6, 0.5, steep + 0.25 * grain) * smoothstep(
+            0.75, 0.25, heights / max(1e-3, snow_line)
+        )
         albedo = mix(albedo, np.broadcast_to(growth, albedo.shape), green * np.float32(0.8))
     if not volcanic:
         top = float(heights.max())
         snow = smoothstep(snow_line * 0.85, snow_line * 1.25 + 0.01, heights + grain * np.float32(0.05 * top))
-        snow *= smoothstep(2.6, 1.3, steep)
-        albedo = mix(albedo, np.broadcast_to(colour("#f4f7fb"), albedo.shape), snow)
+        snow *= smoothstep(3.0, 1.5, steep)
+        albedo = mix(albedo, np.broadcast_to(colour("#e8edf4"), albedo.shape), snow)
     tones = albedo * light
     return hazed(shot, land, heights, tones, reach=34, mist=0.55)
 
@@ -137,11 +152,15 @@ class Ground:
         self._shot = shot
         self.layers: list[Flat] = []
         self._standing: list[tuple[Plain, Plane]] = []
-        for near, far, steps, depth in ((4.6, 20.0, 200, 0.2), (1.5, 5.4, 200, 0.45), (0.42, 1.75, 220, 0.85)):
+        for near, far, steps, depth in (
+            (4.6, 20.0, 200, 0.2),
+            (1.5, 5.4, 200, 0.45),
+            (min(0.42, nearest(shot)), 1.75, 240, 0.85),
+        ):
             land = plain(shot, near=near, far=far, steps=steps)
             heights = shape(shot, land, stone)
-            tones = albedo(shot, land, heights, stone) * lit(shot, land, heights)
-            tones = hazed(shot, land, heights, tones, reach=15, mist=0.25)
+            bare = albedo(shot, land, heights, stone) * lit(shot, land, heights)
+            tones = hazed(shot, land, heights, bare, reach=15, mist=0.25)
             picture, top = seen(shot, land, heights, tones)
             self.layers.append(Flat(shot=shot, picture=picture, left=-shot.margin_x, top=top, depth=depth))
             self._standing.append((land, heights))
@@ -164,7 +183,7 @@ class Shore:
         dice = shot.dice("shore")
         stone = rock(shot, "shore")
         self._shot = shot
-        land = plain(shot, near=0.40, far=1.5, steps=240)
+        land = plain(shot, near=min(0.4, nearest(shot)), far=1.5, steps=260)
         side = float(dice.choice([-1, 1])) * float(dice.uniform(0.04, 0.14))
         bays = _waves(stone.smooth, land.x, land.z, 70, stone.offset)
         edge = np.float32(0.98) + side * land.x / land.distance + np.float32(0.10) * bays
@@ -172,7 +191,9 @@ class Shore:
         self._land = land
         sandy = not shot.screenplay.has("mountains", "forest", "meadow", "snow")
         paved = shot.screenplay.has("city")
-        albedo = _paving if paved else _snowfield if shot.screenplay.has("snow") else _sand if sandy else _grass
+        albedo = (
+            _paving if paved else _snowfield if shot.screenplay.has("snow") else _sand if sandy else _grass
+        )
         tones = albedo(shot, land, self._heights, stone) * lit(shot, land, self._heights)
         # Wet where the water has just been.
         wet = smoothstep(0.014, 0.0, self._heights)
@@ -189,6 +210,8 @@ class Shore:
 
 
 def _recipe(shot: Shot) -> tuple[Shape, Albedo]:
+    # Hills stand back where there are mountains to see.
+    swell = 0.45 if shot.screenplay.has("mountains") else 1.0
     if shot.screenplay.has("volcano"):
         return _rolling(0.35), _ash
     if shot.screenplay.has("regolith"):
@@ -196,8 +219,8 @@ def _recipe(shot: Shot) -> tuple[Shape, Albedo]:
     if shot.screenplay.has("desert"):
         return _dunes, _sand
     if shot.screenplay.has("snow"):
-        return _rolling(0.9), _snowfield
-    return _rolling(1.0), _grass
+        return _rolling(0.5 * swell), _snowfield
+    return _rolling(swell), _grass
 
 
 def _rolling(strength: float) -> Shape:
@@ -248,7 +271,9 @@ def _grass(shot: Shot, land: Plain, _heights: Plane, stone: Rock) -> Plane:
 
 def _sand(_shot: Shot, land: Plain, _heights: Plane, stone: Rock) -> Plane:
     bend = _waves(stone.coarse, land.x, land.z, 30, 70)
-    ripples = np.sin((land.z * 46 + land.x * 13 + bend * 2.2).astype(np.float32)) * smoothstep(5.0, 0.9, land.distance)
+    ripples = np.sin((land.z * 46 + land.x * 13 + bend * 2.2).astype(np.float32)) * smoothstep(
+        5.0, 0.9, land.distance
+    )
     grain = _waves(stone.fine, land.x, land.z, 500, 3)
     tones = np.broadcast_to(colour("#d9a566"), (*bend.shape, 3))
     tones = mix(tones, np.broadcast_to(colour("#c58a4c"), tones.shape), smoothstep(-1, 1.5, bend))
@@ -259,8 +284,8 @@ def _snowfield(_shot: Shot, land: Plain, _heights: Plane, stone: Rock) -> Plane:
     drifts = _waves(stone.coarse, land.x * 0.6, land.z, 44, 70)
     grain = _waves(stone.fine, land.x, land.z, 420, 3)
     tones = mix(
-        np.broadcast_to(colour("#eef3fa"), (*drifts.shape, 3)),
-        np.broadcast_to(colour("#c4d3e8"), (*drifts.shape, 3)),
+        np.broadcast_to(colour("#d6deea"), (*drifts.shape, 3)),
+        np.broadcast_to(colour("#a9bcd8"), (*drifts.shape, 3)),
         smoothstep(-0.5, 1.6, drifts),
     )
     return _tint(tones, grain, 0.02)
@@ -274,7 +299,9 @@ def _cratered(_shot: Shot, land: Plain, stone: Rock) -> Plane:
     for _ in range(34):
         z = float(1 / dice.uniform(1 / 12, 1 / 0.7))
         x, radius = float(dice.uniform(-1.3, 1.3)) * z, float(dice.uniform(0.03, 0.13)) * z**0.7
-        away = np.hypot(land.x - np.float32(x), (land.z - np.float32(z)) * np.float32(0.9)) / np.float32(radius)
+        away = np.hypot(land.x - np.float32(x), (land.z - np.float32(z)) * np.float32(0.9)) / np.float32(
+            radius
+        )
         bowl = np.where(away < 1, away**2 - 1, 0) * 0.16 + np.exp(-(((away - 1) / 0.28) ** 2)) * 0.10
         heights = heights + bowl.astype(np.float32) * np.float32(radius)
     return heights.astype(np.float32)
@@ -299,4 +326,6 @@ def _ash(_shot: Shot, land: Plain, _heights: Plane, stone: Rock) -> Plane:
     grain = _waves(stone.fine, land.x, land.z, 300, 3)
     tones = _tint(np.broadcast_to(colour("#453a3c"), (*lumps.shape, 3)), lumps, 0.18)
     cracks = np.exp(-((lumps / np.float32(0.05 + 0.03)) ** 2)) * smoothstep(0.3, -1.0, grain)
-    return mix(_tint(tones, grain, 0.12), np.broadcast_to(np.float32([20, 90, 700]), tones.shape), cracks)
+    return mix(
+        _tint(tones, grain, 0.12), np.broadcast_to(np.array([20, 90, 700], np.float32), tones.shape), cracks
+    )

@@ -53,8 +53,8 @@ def _reef(shot: Shot, dice: np.random.Generator, row: int) -> Flat:
     deep = rows - (height - ridge)[None]
     grain = noise.stretched(noise.tile(dice, 256, roughness=1.3, low_cut=2), width, height)
     tone = colour(("#3f8a9a", "#2f6a78", "#2a4f58")[row]) * (shot.palette.ambient_bgr() + 0.25)
-    tones = tone * np.clip(0.9 + 0.22 * grain - 0.8 * deep / unit, 0.2, 1.4)[..., None]
-    alpha = np.clip(deep + 0.5, 0, 1)
+    tones: Plane = tone * np.clip(0.9 + 0.22 * grain - 0.8 * deep / unit, 0.2, 1.4)[..., None]
+    alpha: Plane = np.clip(deep + 0.5, 0, 1)
     if row > 0:
         tones, alpha = _with_weed(shot, dice, tones, alpha, ridge, row)
     share = np.full(alpha.shape, (0.72, 0.42, 0.10)[row], np.float32)
@@ -92,7 +92,9 @@ def _with_weed(
     return tones, cover
 
 
-def _stroke(tones: Plane, cover: Plane, start: tuple[int, int], end: tuple[int, int], tint: Plane, thick: int) -> None:
+def _stroke(
+    tones: Plane, cover: Plane, start: tuple[int, int], end: tuple[int, int], tint: Plane, thick: int
+) -> None:
     cv2.line(tones, start, end, tuple(float(value) for value in tint), thick)
     cv2.line(cover, start, end, 1.0, thick, cv2.LINE_AA)
 
@@ -105,7 +107,14 @@ def _weed(
         share = step / 8
         x = foot[0] + int(np.sin(share * 4 + phase) * tall * 0.12 * share)
         following = (x, int(foot[1] - tall * share))
-        _stroke(tones, cover, point, following, tint * (0.8 + 0.4 * share), max(1, int(tall * 0.06 * (1.2 - share))))
+        _stroke(
+            tones,
+            cover,
+            point,
+            following,
+            tint * (0.8 + 0.4 * share),
+            max(1, int(tall * 0.06 * (1.2 - share))),
+        )
         point = following
 
 

@@ -7,7 +7,17 @@ import numpy as np
 
 from filmgate.providers.studio.scene import noise
 from filmgate.providers.studio.scene.layers import Flat, scale_at, shift_at
-from filmgate.providers.studio.scene.pixels import Image, Plane, colour, lay_over, layer, light, mix, smoothstep
+from filmgate.providers.studio.scene.pixels import (
+    Image,
+    Plane,
+    colour,
+    lay_over,
+    layer,
+    light,
+    mix,
+    resized,
+    smoothstep,
+)
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _DEPTH = 0.12
@@ -38,17 +48,22 @@ class Volcano:
         self._draw_plume(canvas, moment, x, y)
         breath = 0.8 + 0.2 * math.sin(moment.seconds * self._pulse)
         height, width = self._glow.shape[:2]
-        _add_at(canvas, cv2.convertScaleAbs(self._glow, alpha=breath), x - width / 2, y - height * 0.6)
+        _add_at(
+            canvas,
+            np.asarray(cv2.convertScaleAbs(self._glow, alpha=breath), np.uint8),
+            x - width / 2,
+            y - height * 0.6,
+        )
         self._cone.draw(canvas, moment)
         self._lava.draw(canvas, moment)
 
     def _draw_plume(self, canvas: Image, moment: Moment, x: float, y: float) -> None:
-        """The plume is a rising texture seen through a fixed, widening shape."""
+        """Show a rising texture through a fixed, widening shape."""
         smoke, shape = self._plume
         height, width = shape.shape[:2]
         risen = int(moment.seconds * self._shot.unit * 0.035) % smoke.shape[0]
         rolled = np.roll(smoke, -risen, axis=0)[:height]
-        puff = cv2.multiply(rolled, shape, scale=1 / 255)
+        puff = np.asarray(cv2.multiply(rolled, shape, scale=1 / 255), np.uint8)
         x0, y0 = int(x - width / 2), int(y - height + self._shot.unit * 0.02)
         left, top = max(0, x0), max(0, y0)
         right, bottom = min(canvas.shape[1], x0 + width), min(canvas.shape[0], y0 + height)
@@ -75,12 +90,13 @@ def _summit_glow(shot: Shot) -> Image:
 def _plume(shot: Shot, dice: np.random.Generator) -> tuple[Image, Image]:
     height, width = int(shot.unit * 0.52), int(shot.unit * 0.62)
     texture = noise.tile(dice, 512, roughness=1.6, low_cut=3)
-    texture = cv2.resize(texture, (width, 2 * height), interpolation=cv2.INTER_CUBIC)
+    texture = resized(texture, width, 2 * height, cv2.INTER_CUBIC)
     rows = np.linspace(0, 1, 2 * height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
-    tone = colour("#2a1413") + (colour("#8a3a22") - colour("#2a1413")) * smoothstep(-1, 1.6, texture)[..., None]
+    tone = (
+        colour("#2a1413") + (colour("#8a3a22") - colour("#2a1413")) * smoothstep(-1, 1.6, texture)[..., None]
+    )
     smoke = layer(tone, smoothstep(-1.3, 0.4, texture))
-    up = 1 - rows[:height] * 2
     up = np.linspace(1, 0, height, dtype=np.float32)[:, None]
     spread = 0.10 + 0.62 * up**1.4
     lean = 0.22 * up**1.5 * float(dice.choice([-1, 1]))
@@ -106,13 +122,19 @@ def _cone(shot: Shot, dice: np.random.Generator, centre: float, summit: float) -
     down = np.maximum(1, rows - summit + 0.05 * unit)
     texture = noise.tile(dice, 512, roughness=1.5, low_cut=3)
     gullies = noise.sample(
-        texture, (x[None] * np.float32(unit) / down * 150).astype(np.float32), np.broadcast_to(down * 0.35, deep.shape)
+        texture,
+        (x[None] * np.float32(unit) / down * 150).astype(np.float32),
+        np.broadcast_to(down * 0.35, deep.shape),
     )
     facing = np.clip(0.5 - 0.28 * gullies + 0.30 * np.sign(shot.sun_side) * np.tanh(x * 6)[None], 0.1, 1.1)
     tone = colour("#3a2c2c") * (shot.palette.ambient_bgr() + shot.palette.key_bgr() * 0.6)
     stone = tone * facing[..., None] * 1.5
-    glow = np.exp(-np.hypot(x[None] * 1.3, (rows - summit) / unit) / 0.10)[..., None] * colour("#ff5a1e") * 0.55
-    share = np.broadcast_to(0.12 + 0.55 * smoothstep(0.3 * unit, full * unit * 1.05, rows - summit), deep.shape)
+    glow = (
+        np.exp(-np.hypot(x[None] * 1.3, (rows - summit) / unit) / 0.10)[..., None] * colour("#ff5a1e") * 0.55
+    )
+    share = np.broadcast_to(
+        0.12 + 0.55 * smoothstep(0.3 * unit, full * unit * 1.05, rows - summit), deep.shape
+    )
     stone = mix(stone + glow, np.broadcast_to(colour(shot.palette.haze), (*deep.shape, 3)), share)
     lava = _lava(shot, dice, x, rows, summit, gullies) * alpha
     hot = lava[..., None] * colour("#ff4a08") + (lava**3)[..., None] * colour("#ffd890") * 0.8

@@ -5,7 +5,7 @@ import numpy as np
 
 from filmgate.providers.studio.scene import noise
 from filmgate.providers.studio.scene.layers import shift_at
-from filmgate.providers.studio.scene.pixels import Image, colour, smoothstep
+from filmgate.providers.studio.scene.pixels import Image, Plane, colour, looked_up, resized, smoothstep
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _TILE = 512
@@ -42,7 +42,7 @@ class Water:
         self._glitter = self._sun_path(deep)
         self._sun = colour(shot.palette.sun)
 
-    def _sun_path(self, deep: np.ndarray) -> np.ndarray:
+    def _sun_path(self, deep: Plane) -> Plane:
         shot = self._shot
         if shot.palette.disc == "none":
             return np.zeros_like(deep)
@@ -58,34 +58,34 @@ class Water:
         if height <= 0:
             return
         swell = self._waves(self._u + np.float32(seconds * 5), self._v + np.float32(seconds * 17 % _TILE))
-        chop = self._waves(self._u_chop - np.float32(seconds * 7), self._v_chop + np.float32(seconds * 13 % _TILE))
+        chop = self._waves(
+            self._u_chop - np.float32(seconds * 7), self._v_chop + np.float32(seconds * 13 % _TILE)
+        )
         wave = (swell[..., 0] + 0.6 * chop[..., 1]) * self._strength
         bent = wave * self._bend
         mirror_x = self._columns + bent
         mirror_y = np.clip(line - 1 - self._rows * 0.94 - np.abs(bent) * 1.6, 0, shot.height - 1)
         size = (self._body.shape[1], self._body.shape[0])
-        lookup = cv2.resize(cv2.merge([mirror_x, mirror_y]), size, interpolation=cv2.INTER_LINEAR)[:height]
-        region = cv2.remap(
-            canvas[:line], lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        mirror_x, mirror_y = (resized(plane, *size)[:height] for plane in (mirror_x, mirror_y))
+        region = looked_up(canvas[:line], mirror_x, mirror_y)
         cv2.multiply(region, self._mirror[:height], region, scale=1 / 255)
         cv2.add(region, self._body[:height], region)
-        cv2.add(region, cv2.resize(self._sparkle(wave, swell), size)[:height], region)
+        cv2.add(region, resized(self._sparkle(wave, swell), *size)[:height], region)
         canvas[line : line + height] = region
 
-    def _waves(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return cv2.remap(self._texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    def _waves(self, u: Plane, v: Plane) -> Plane:
+        return looked_up(self._texture, u, v, wrap=True)
 
-    def _sparkle(self, wave: np.ndarray, swell: np.ndarray) -> Image:
+    def _sparkle(self, wave: Plane, swell: Plane) -> Image:
         path = self._glitter
         facing = np.clip(wave * 1.1 - 0.75 + 0.55 * path, 0, 1) * path * 1.9
         crests = np.clip(swell[..., 1] * 0.8 - 1.35, 0, 1) * 0.10 * self._strength
         amount = np.minimum(facing + crests, 1)
         channels = [cv2.convertScaleAbs(amount, alpha=float(value)) for value in self._sun]
-        return cv2.merge([*channels, np.zeros(amount.shape, np.uint8)])
+        return np.dstack([*channels, np.zeros(amount.shape, np.uint8)])
 
 
-def _full(bgr: np.ndarray, alpha: int, width: int, height: int) -> Image:
+def _full(bgr: Plane, alpha: int, width: int, height: int) -> Image:
     out = np.full((*bgr.shape[:2], 4), alpha, np.uint8)
     out[..., :3] = np.clip(bgr, 0, 255)
-    return cv2.resize(out, (width, height), interpolation=cv2.INTER_LINEAR)
+    return resized(out, width, height)

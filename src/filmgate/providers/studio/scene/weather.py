@@ -5,7 +5,7 @@ import math
 import cv2
 import numpy as np
 
-from filmgate.providers.studio.scene.pixels import Image, grey
+from filmgate.providers.studio.scene.pixels import Image, blurred, grey
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _FINE = 8
@@ -50,7 +50,7 @@ class Rain:
                 start = (int(x * _FINE), int(top * _FINE))
                 end = (int((x + length * self._wind) * _FINE), int((top + length) * _FINE))
                 cv2.line(streaks, start, end, strength, 1 + near * (shot.unit >= 720), cv2.LINE_AA, _SHIFT)
-        return _glow_of(cv2.GaussianBlur(streaks, (0, 0), 0.5 + 0.5 * near) * 0.75)
+        return _glow_of(blurred(streaks, 0.5 + 0.5 * near) * 0.75)
 
     def draw(self, canvas: Image, moment: Moment) -> None:
         """Let it fall."""
@@ -77,7 +77,7 @@ class Snow:
                 centre = (int(dice.random() * shot.width * _FINE), int(dice.random() * shot.height * _FINE))
                 size = int(_FINE * max(0.55, grain) * radius * float(dice.uniform(0.7, 1.3)))
                 cv2.circle(flakes, centre, size, float(dice.uniform(0.5, 1.0)), -1, cv2.LINE_AA, _SHIFT)
-            self._sheets.append(_glow_of(cv2.GaussianBlur(flakes, (0, 0), max(0.5, grain * blur)) * strength))
+            self._sheets.append(_glow_of(blurred(flakes, max(0.5, grain * blur)) * strength))
 
     def draw(self, canvas: Image, moment: Moment) -> None:
         """Let it fall, drifting."""
@@ -106,10 +106,12 @@ class Lightning:
         shot = self._shot
         sketch = np.zeros((shot.horizon, shot.width), np.float32)
         self._fork(sketch, dice, float(dice.uniform(0.15, 0.85)) * shot.width, 0, shot.horizon, 1.0)
-        halo = cv2.GaussianBlur(sketch, (0, 0), max(1.0, shot.unit / 60)) * 2.4
-        core = cv2.GaussianBlur(sketch, (0, 0), max(0.5, shot.unit / 900))
+        halo = blurred(sketch, max(1.0, shot.unit / 60)) * 2.4
+        core = blurred(sketch, max(0.5, shot.unit / 900))
         bolt = np.zeros((*sketch.shape, 4), np.uint8)
-        bolt[..., :3] = np.clip(core[..., None] * 255 + halo[..., None] * np.float32([255, 190, 190]), 0, 255)
+        bolt[..., :3] = np.clip(
+            core[..., None] * 255 + halo[..., None] * np.array([255, 190, 190], np.float32), 0, 255
+        )
         return bolt
 
     def _fork(
@@ -136,4 +138,4 @@ class Lightning:
         bolt = self._bolts[int(strike) % len(self._bolts)]
         region = canvas[: bolt.shape[0]]
         cv2.scaleAdd(bolt, min(1.0, flash), region, region)
-        cv2.add(canvas, (62 * flash, 54 * flash, 52 * flash, 0), canvas)
+        cv2.add(canvas, np.array([62, 54, 52, 0]) * flash, canvas)

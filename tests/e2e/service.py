@@ -1,0 +1,99 @@
+"""A Filmgate of its own for a test: a real process on a free port, over a directory of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+STARTS_WITHIN_S: Final = 20.0
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Service:
+    """`filmgate serve` over `data`; it keeps its port when it is started again."""
+
+    def __init__(self, data: Path) -> None:
+        """Choose a port; `start` starts it."""
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = data.parent / "service.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> float:
+        """Start it, and return the seconds until it answered."""
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_filmgate(), "serve", "--port", str(self.port), "--data", str(self.data)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+            )
+        while time.monotonic() - began < STARTS_WITHIN_S:
+            if self._process.poll() is not None:
+                break
+            try:
+                if httpx2.get(f"{self.url}/healthz", timeout=1).status_code == 200:
+                    return time.monotonic() - began
+            except httpx2.TransportError:
+                time.sleep(0.02)  # nothing tells us when a port opens
+        raise AssertionError(f"the service did not start:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """End it as a power cut would end a process."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=30)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another `filmgate` command over the same directory."""
+        return subprocess.run(
+            [*_filmgate(), *arguments, "--data", str(self.data)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=60,
+            check=False,
+        )
+
+    def new_key(self, *, credits_: int) -> str:
+        """Return a key of a new account with so many credits."""
+        made = self.run("keys", "create", "--name", "test", "--credits", str(credits_))
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+
+def _filmgate() -> list[str]:
+    return [sys.executable, "-m", "filmgate.cli"]
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FILMGATE_")}

@@ -1,0 +1,179 @@
+"""kill -9 of the service under load, again and again: nothing accepted is lost or billed twice.
+
+Everything is checked from the outside, against what the clients wrote down themselves.
+"""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from tests.e2e.service import Service
+
+KILLS: Final = int(os.environ.get("FILMGATE_TEST_KILLS", "50"))
+CLIENTS: Final = 6
+CREDITS: Final = 1_000_000
+SETTLES_WITHIN_S: Final = 120.0
+
+# What the clients ask for: mostly quick work, some that is cut off half-way, some real films.
+PROMPTS: Final = (
+    ("sandbox", "a cat", 1),
+    ("sandbox", "#slow=0.4 a river", 1),
+    ("sandbox", "#slow=2 a glacier", 1),
+    ("sandbox", "#fail a wolf", 1),
+    ("sandbox", "#busy a market", 1),
+    ("seedance_2_0", "a small boat at sunset", 4),
+    ("studio", "a lighthouse in the rain", 1),
+)
+
+
+@dataclass(slots=True)
+class Notes:
+    """What the clients wrote down: before they sent, and after they were answered."""
+
+    accepted: dict[str, set[str]] = field(default_factory=dict)  # out_task_id -> task ids answered
+    bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)  # out_task_ids whose cancel was answered "cancelled"
+    finished: dict[str, str] = field(default_factory=dict)  # out_task_id -> the final status someone saw
+    answers: Counter[int] = field(default_factory=Counter)
+
+
+async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -> None:
+    seed = int(os.environ.get("FILMGATE_TEST_SEED", "0")) or random.randrange(2**32)
+    print(f"seed {seed}: FILMGATE_TEST_SEED={seed} repeats the choices")
+    chance = random.Random(seed)
+    service = Service(tmp_path / "data")
+    service.start()
+    key = service.new_key(credits_=CREDITS)
+    notes = Notes()
+
+    over = asyncio.Event()
+    async with httpx2.AsyncClient(
+        base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=5
+    ) as http:
+        clients = [
+            asyncio.create_task(_client(http, notes, over, random.Random(f"{seed}/{n}"), n)) for n in range(CLIENTS)
+        ]
+        for _ in range(KILLS):
+            await asyncio.sleep(chance.uniform(0.05, 0.6))
+            service.kill()
+            await asyncio.to_thread(service.start)
+        over.set()
+        await asyncio.gather(*clients)
+        tasks = await _all_ended(http, notes)
+
+    assert len(notes.accepted) > KILLS, "the clients got too little done for this to mean anything"
+    assert {len(ids) for ids in notes.accepted.values()} == {1}, "one idempotency key has one task"
+    for out_task_id, task in tasks.items():
+        assert {task["task_id"]} == notes.accepted[out_task_id]
+        assert task["status"] in {"completed", "failed", "cancelled"}
+        if out_task_id in notes.cancelled:
+            assert task["status"] == "cancelled", "an answered cancel stays"
+        assert notes.finished.get(out_task_id, task["status"]) == task["status"], "an end stays the end"
+    assert 500 not in notes.answers, service.log.read_text()[-5000:]
+
+    billed = sum(task.get("credits_used", 0) for task in tasks.values())
+    balance = json.loads(service.run("credits", "balance", "--json").stdout)
+    assert _only_account(balance)["balance"] == CREDITS - billed, "the account paid for what succeeded, once"
+    assert _only_account(balance)["held"] == 0, "nothing stays held once all tasks have ended"
+    verified = service.run("ledger", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    assert service.stop() == 0
+    left = _render_processes(tmp_path)
+    assert not left, f"render processes outlived the service: {left}"
+    print(
+        f"{KILLS} kills, {len(tasks)} tasks, "
+        + ", ".join(f"{n} {status}" for status, n in Counter(t["status"] for t in tasks.values()).items())
+        + f", {billed} credits billed"
+    )
+
+
+async def _client(
+    http: httpx2.AsyncClient, notes: Notes, over: asyncio.Event, chance: random.Random, number: int
+) -> None:
+    """Submit, now and then cancel, poll to the end: every request again until it is answered."""
+    made = 0
+    while not over.is_set():
+        made += 1
+        out_task_id = f"client-{number}-{made}"
+        model, prompt, seconds = chance.choices(PROMPTS, weights=(8, 6, 2, 2, 2, 1, 1))[0]
+        params = {"prompt": prompt, "duration_seconds": seconds, "resolution": "360p"}
+        body = {"model": model, "params": params, "out_task_id": out_task_id}
+        notes.bodies[out_task_id] = body
+        answer = await _until_answered(notes, lambda: http.post("/v1/tasks/submit", json=body))  # noqa: B023
+        assert answer.status_code == 200, answer.text
+        notes.accepted.setdefault(out_task_id, set()).add(answer.json()["task_id"])
+        if chance.random() < 0.15:
+            # The same intent once more, as after a lost answer: it must be the same task.
+            again = await _until_answered(notes, lambda: http.post("/v1/tasks/submit", json=body))  # noqa: B023
+            notes.accepted[out_task_id].add(again.json()["task_id"])
+        if chance.random() < 0.15:
+            await asyncio.sleep(chance.uniform(0, 0.3))
+            cancel = {"out_task_id": out_task_id}
+            answer = await _until_answered(notes, lambda: http.post("/v1/tasks/cancel", json=cancel))  # noqa: B023
+            if answer.json()["status"] == "cancelled":
+                notes.cancelled.add(out_task_id)
+        await asyncio.sleep(chance.uniform(0, 0.05))
+        query = {"out_task_id": out_task_id}
+        seen = await _until_answered(notes, lambda: http.post("/v1/tasks/query", json=query))  # noqa: B023
+        if seen.json()["status"] in {"completed", "failed", "cancelled"}:
+            notes.finished[out_task_id] = seen.json()["status"]
+
+
+async def _until_answered(notes: Notes, send: Callable[[], Any]) -> httpx2.Response:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            answer: httpx2.Response = await send()
+        except httpx2.TransportError:
+            await asyncio.sleep(0.02)
+            continue
+        notes.answers[answer.status_code] += 1
+        if answer.status_code not in {429, 503}:
+            return answer
+        await asyncio.sleep(0.1)
+    raise AssertionError("no answer within a minute")
+
+
+async def _all_ended(http: httpx2.AsyncClient, notes: Notes) -> dict[str, dict[str, Any]]:
+    """Return every accepted task at its end; fail if one is gone or does not end."""
+    tasks: dict[str, dict[str, Any]] = {}
+    deadline = time.monotonic() + SETTLES_WITHIN_S
+    while len(tasks) < len(notes.accepted):
+        for out_task_id in notes.accepted.keys() - tasks.keys():
+            answer = await http.post("/v1/tasks/query", json={"out_task_id": out_task_id})
+            assert answer.status_code == 200, f"{out_task_id} was accepted, and is lost: {answer.text}"
+            if answer.json()["status"] in {"completed", "failed", "cancelled"}:
+                tasks[out_task_id] = answer.json()
+        open_ = notes.accepted.keys() - tasks.keys()
+        assert time.monotonic() < deadline, f"these do not end: {sorted(open_)[:10]}"
+        await asyncio.sleep(0.2)
+    return tasks
+
+
+def _only_account(balance: Any) -> dict[str, Any]:  # noqa: ANN401
+    accounts = balance if isinstance(balance, list) else balance.get("accounts", [balance])
+    assert len(accounts) == 1
+    found: dict[str, Any] = accounts[0]
+    return found
+
+
+def _render_processes(directory: Path) -> list[str]:
+    left = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if "filmgate" in command and str(directory) in command:
+            left.append(command)
+    return left

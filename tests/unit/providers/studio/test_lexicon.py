@@ -1,0 +1,73 @@
+"""Which subjects the studio finds in a prompt."""
+
+import pytest
+
+from filmgate.providers.studio.lexicon import find_subjects
+from filmgate.providers.studio.subjects import cast, drawing, own_words
+
+
+def _names(prompt: str) -> list[str]:
+    return [subject.name for subject in find_subjects(prompt.lower())]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("a cat in the grass", ["cat"]),
+        ("two dogs and a horse", ["dog", "horse"]),
+        ("hot air balloons over the hills", ["hot-air-balloon"]),
+        ("a red fox in the snow", ["fox"]),
+        ("ein Hund und eine Katze in einem Park", ["dog", "cat"]),
+        ("un chat noir sous la pluie", ["black-cat"]),
+        ("un barco en el mar", ["ship"]),
+        ("кошка на крыше", ["cat"]),
+        ("夕阳下的帆船", ["sailboat"]),
+        ("一只猫在雪地里", ["cat"]),
+        ("海の上のヨット", ["sailboat"]),
+        ("고양이", ["cat"]),
+    ],
+)
+def test_subjects_are_found_in_many_languages(prompt: str, names: list[str]) -> None:
+    assert _names(prompt) == names
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "pan left, then tilt up",
+        "a chat in the park",
+        "you and me and the sea",
+        "bird's eye view of a forest",
+        "crane shot over the valley",
+        "a rose gold sky",
+        "马路上的行车",
+        "霓虹雨夜的城市",
+        "a feeling of calm",
+        "pizza with a smiling face",
+    ],
+)
+def test_no_subject_is_better_than_a_wrong_one(prompt: str) -> None:
+    assert _names(prompt) == []
+
+
+def test_many_are_told_from_one() -> None:
+    assert find_subjects("birds over a lake")[0].many
+    assert find_subjects("一群鸟")[0].many
+    assert not find_subjects("a bird over a lake")[0].many
+    assert not find_subjects("the bird's nest")[0].many
+
+
+def test_at_most_three_subjects_share_a_shot() -> None:
+    assert len(_names("a cat, a dog, a horse, a cow and a pig")) == 3
+
+
+def test_every_word_of_ours_names_a_member_of_the_cast() -> None:
+    assert set(own_words().values()) <= cast().keys()
+
+
+def test_every_member_of_the_cast_has_a_drawing_of_the_height_asked_for() -> None:
+    for subject in cast().values():
+        picture = drawing(subject, 24)
+
+        assert abs(picture.shape[0] - 24) <= 2, subject.name
+        assert picture.shape[2] == 4
