@@ -221,17 +221,12 @@ class MemoryStore:
             known = self.known.get(key.id, key)
             self.known[key.id] = replace(known, revoked_at=known.revoked_at or key.revoked_at)
         task = change.task
-        replayed = self._check_claims(change, task) if task is not None and change.was_version == 0 else None
-        if replayed is not None:
+        if task is not None and change.was_version > 0:
+            self._check_standing(change, task)
+        elif task is not None and (replayed := self._check_claims(change, task)) is not None:
             return Replayed(task=replayed)
         for transfer in change.transfers:
-            if any(row.transfer.id == transfer.id for row in self.ledger):
-                raise Conflict(f"transfer {transfer.id} exists")
-            if transfer.account_id not in self.books_:
-                raise Conflict(f"there is no account {transfer.account_id}")
-            after = ledger.applied(self.books_[transfer.account_id], transfer)
-            self.books_[transfer.account_id] = after
-            self.ledger.append(Row(transfer=transfer, seq=after.chain_seq, hash=after.chain_head))
+            self._transfer(transfer)
         self._save_attempts(change)
         self.log.extend(change.events)
         if task is None:
@@ -241,8 +236,17 @@ class MemoryStore:
             return Committed()
         if change.was_version == 0:
             return self._insert(change, task)
-        self._advance(change, task)
+        self._advance(task)
         return Committed()
+
+    def _transfer(self, transfer: ledger.Transfer) -> None:
+        if any(row.transfer.id == transfer.id for row in self.ledger):
+            raise Conflict(f"transfer {transfer.id} exists")
+        if transfer.account_id not in self.books_:
+            raise Conflict(f"there is no account {transfer.account_id}")
+        after = ledger.applied(self.books_[transfer.account_id], transfer)
+        self.books_[transfer.account_id] = after
+        self.ledger.append(Row(transfer=transfer, seq=after.chain_seq, hash=after.chain_head))
 
     def _check_claims(self, change: Change, task: Task) -> Task | None:
         replayed: Task | None = None
@@ -278,13 +282,16 @@ class MemoryStore:
         self._start(row, micros(task.created_at))
         return Committed(jobs=(Job(task_id=task.id, lease_no=row.lease_no),))
 
-    def _advance(self, change: Change, task: Task) -> None:
+    def _check_standing(self, change: Change, task: Task) -> None:
         row = self.rows.get(task.id)
         if row is None:
             raise Conflict(f"there is no task {task.id}")
         self._check_lease(change, row)
         if row.task.version != change.was_version:
             raise Conflict(f"task {task.id} has changed")
+
+    def _advance(self, task: Task) -> None:
+        row = self.rows[task.id]
         row.task = task
         for output in task.outputs:
             self.outputs.setdefault(output.blob, output)

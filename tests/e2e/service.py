@@ -92,7 +92,7 @@ class Service:
 
 
 def _filmgate() -> list[str]:
-    return [sys.executable, "-m", "filmgate.cli"]
+    return [sys.executable, "-m", "filmgate"]
 
 
 def _environment() -> dict[str, str]:

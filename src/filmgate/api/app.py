@@ -42,17 +42,17 @@ class App:
 
     def __init__(self, ports: Ports, web: Web, *, extra_routes: Sequence[BaseRoute] = ()) -> None:
         """Find the dialects and index their routes."""
-        dialects = find_dialects()
+        self.dialects = find_dialects()
         self.keys = Keys(ports, keep_s=web.key_cache_s)
         self._web = web
-        self._owners = Owners(dialects)
+        self._owners = Owners(self.dialects)
         self._extra = tuple(extra_routes)
         self._table = Table(
             [
                 Route(method="GET", path="/healthz", handle=_healthz, open=True),
                 *([] if any(_takes_root(route) for route in extra_routes) else [_ROOT]),
                 *files.routes(ports, web),
-                *(route for dialect in dialects for route in dialect.routes(ports, web)),
+                *(route for dialect in self.dialects for route in dialect.routes(ports, web)),
             ]
         )
 
@@ -107,14 +107,14 @@ class App:
         if reply.started:
             # Too late to say anything; the server closes the connection, which says enough.
             return
-        error = public(error)
         answer = self.error_answer(self._owners.of(scope["path"]), error, reply.trace_id)
         answer.headers.extend(headers)
         with contextlib.suppress(OSError):
             await reply.send(answer)
 
     def error_answer(self, dialect: Dialect, error: FilmgateError, trace_id: str) -> Answer:
-        """Return an error as `dialect` says it."""
+        """Return an error as `dialect` says it, or what of it is the caller's business."""
+        error = public(error)
         status = next((dialect.http[kind] for kind in type(error).__mro__ if kind in dialect.http), None)
         status = status or status_of(error)
         return Answer(dialect.write_error(error, status, trace_id), status, headers_of(error, status))

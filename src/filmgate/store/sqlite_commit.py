@@ -241,14 +241,14 @@ class Writer:
         return _AccountRow(rows.load_account(tuple(account)), slots, waiting, admitted)
 
     def _transfer(self, row: _AccountRow, transfer: ledger.Transfer) -> None:
+        # Before anything is computed: what was done once need not be possible again.
+        if self.db.execute("SELECT 1 FROM transfers WHERE id = ?", (transfer.id,)).fetchone():
+            raise Refusal(Conflict(f"transfer {transfer.id} exists"))
         try:
             row.account = ledger.applied(row.account, transfer)
         except FilmgateError as error:
             raise Refusal(error) from error
-        try:
-            self.db.execute(_INSERT_TRANSFER, rows.transfer_row(transfer, row.account))
-        except apsw.ConstraintError as error:
-            raise Refusal(Conflict(f"transfer {transfer.id} exists")) from error
+        self.db.execute(_INSERT_TRANSFER, rows.transfer_row(transfer, row.account))
 
     def _write_account(self, row: _AccountRow) -> None:
         account = row.account

@@ -57,6 +57,7 @@ class Screenplay:
     things: frozenset[Thing]
     moves: tuple[Move, ...]
     subjects: tuple[Subject, ...]
+    riding: bool = False  # the first subject sits on the second
 
     @property
     def grounded(self) -> bool:
@@ -69,64 +70,83 @@ class Screenplay:
 
 
 # Later moods win over earlier ones: "a city at sunset in the rain" is a sunset, "neon rain" is neon.
-# English words are whole words (a plural s is allowed); Chinese ones may stand anywhere.
+# English words are whole words (a plural s is allowed); Chinese ones, and a few everyday words of other
+# languages beside them, may stand anywhere.
 _MOODS: Final[Mapping[Mood, tuple[str, str]]] = {
     "day": (r"day|daytime|noon|midday|afternoon|sunny|sunshine|daylight", "白天|正午|晴天|阳光|下午"),
     "overcast": (
         r"overcast|cloudy|grey sky|gray sky|drizzle|drizzly|rain|rainy|raining|foggy|misty",
         "阴天|多云|下雨|雨天|小雨",
     ),
-    "dawn": (r"dawn|sunrise|daybreak|early morning|morning|first light", "日出|清晨|黎明|早晨|拂晓|朝阳"),
+    "dawn": (
+        r"dawn|sunrise|daybreak|early morning|morning|first light",
+        "日出|清晨|黎明|早晨|拂晓|朝阳|朝日|sonnenaufgang|lever du soleil|amanecer|рассвет",
+    ),
     "dusk": (r"dusk|twilight|blue hour|nightfall", "暮色|傍晚|薄暮"),
     "sunset": (
         r"sunset|golden hour|evening glow|evening|setting sun|sundown",
-        "日落|夕阳|黄昏|晚霞|落日|黄金时刻",
+        "日落|夕阳|黄昏|晚霞|落日|黄金时刻|夕焼け|夕日|sonnenuntergang|coucher de soleil|atardecer|puesta de sol|tramonto|закат",
     ),
     "night": (
-        r"night|nighttime|midnight|moon|moonlit|moonlight|full moon|starry|stars|starlight|milky way|aurora|"
-        r"auroras|aurora borealis|northern light|polar light|firework|firefly|fireflies",
-        "夜|月亮|月光|明月|星空|繁星|极光|银河|萤火",
+        (
+            r"night|nighttime|midnight|moon|moonlit|moonlight|full moon|starry|stars|starlight|milky way|"
+            r"aurora|auroras|aurora borealis|northern light|polar light|firework|firefly|fireflies"
+        ),
+        "夜|月亮|月光|明月|星空|繁星|极光|银河|萤火|\\b(?:nacht|nuit|noche|notte|noite)\\b|ночь|밤",
     ),
     "storm": (
         r"storm|stormy|thunderstorm|thunder|lightning|tempest|gloomy|hurricane",
-        "暴风|暴雨|雷雨|雷电|闪电|风暴",
+        "暴风|暴雨|雷雨|雷电|闪电|风暴|嵐|\\b(?:sturm|gewitter|tempête|orage|tormenta|tempesta)\\b|гроза|буря",
     ),
     "neon": (r"neon|cyberpunk|synthwave|vaporwave|retrowave|blade runner", "霓虹|赛博"),
     "volcano": (r"volcano|volcanoes|volcanic|lava|magma|eruption|erupting|inferno", "火山|熔岩|岩浆"),
     "space": (
-        r"outer space|in space|deep space|through space|galaxy|galaxies|nebula|nebulae|cosmos|cosmic|"
-        r"into space|planet|asteroid|spaceship|spacecraft|universe|interstellar|orbiting",
-        "太空|宇宙|星系|星云|星球|行星",
+        (
+            r"outer space|in space|deep space|through space|galaxy|galaxies|nebula|nebulae|cosmos|cosmic|"
+            r"into space|planet|asteroid|spaceship|spacecraft|universe|interstellar|orbiting"
+        ),
+        "太空|宇宙|星系|星云|星球|行星|\\b(?:weltraum|espace|espacio|spazio)\\b|космос|우주",
     ),
     "underwater": (
-        r"underwater|under water|under the sea|coral reef|coral|deep sea|ocean floor|seabed|undersea|"
-        r"beneath the waves",
+        (
+            r"underwater|under water|under the sea|coral reef|coral|deep sea|ocean floor|seabed|undersea|"
+            r"beneath the waves"
+        ),
         "水下|海底|深海|珊瑚",
     ),
 }
 _THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
     "water": (
-        r"ocean|sea|seaside|lake|lakeside|river|riverbank|water|waters|beach|harbor|harbour|bay|coast|"
-        r"coastline|island|pond|fjord|lagoon|shore|seashore|waterfront|wave|canal|marina",
-        "海|湖|河|江|沙滩|港|岛|池塘|水面",
+        (
+            r"ocean|sea|seaside|lake|lakeside|river|riverbank|water|waters|beach|harbor|harbour|bay|coast|"
+            r"coastline|island|pond|fjord|lagoon|shore|seashore|waterfront|wave|canal|marina"
+        ),
+        "海|湖|河|江|沙滩|港|岛|池塘|水面|\\b(?:meer|strand|küste|mer|plage|océan|lac|mar|playa|océano|lago|mare|spiaggia|praia)\\b|море|океан|озеро|바다",
     ),
     "mountains": (
         r"mountain|mountainous|mountaintop|peak|alps|alpine|fjord|cliff|canyon|summit|himalaya|highlands|ridge",
-        "山|峰|峡谷",
+        "山|峰|峡谷|\\b(?:berge?n?|montagnes?|montañas?|montagna|montanhas?)\\b|гор[аы]|산",
     ),
     "city": (
-        r"city|cities|skyline|tokyo|new york|manhattan|shanghai|hong kong|street|downtown|skyscraper|"
-        r"cyberpunk|metropolis|urban|cityscape|rooftop",
-        "城市|东京|上海|纽约|香港|都市|街|大厦|摩天",
+        (
+            r"city|cities|skyline|tokyo|new york|manhattan|shanghai|hong kong|street|downtown|skyscraper|"
+            r"cyberpunk|metropolis|urban|cityscape|rooftop"
+        ),
+        "城市|东京|上海|纽约|香港|都市|街|大厦|摩天|\\b(?:stadt|ville|ciudad|città|cidade)\\b|город|도시",
     ),
     "forest": (
         r"forest|wood|woods|woodland|jungle|pine|pines|tree|redwood|taiga|grove|spruce",
-        "森林|树|丛林|林间|林中",
+        "森林|树|丛林|林间|林中|森|\\b(?:wald|forêt|bosque|foresta|floresta)\\b|лес",
     ),
-    "desert": (r"desert|dune|sahara|sandstorm|gobi|oasis", "沙漠|沙丘|戈壁"),
+    "desert": (
+        r"desert|dune|sahara|sandstorm|gobi|oasis",
+        "沙漠|沙丘|戈壁|砂漠|\\b(?:wüste|désert|desierto|deserto)\\b|пустын",
+    ),
     "meadow": (
-        r"meadow|field|grass|grassland|grassy|garden|park|prairie|pasture|farm|farmland|countryside|"
-        r"hill|hills|hillside|valley|savanna|savannah|steppe|lawn|plain",
+        (
+            r"meadow|field|grass|grassland|grassy|garden|park|prairie|pasture|farm|farmland|countryside|"
+            r"hill|hills|hillside|valley|savanna|savannah|steppe|lawn|plain"
+        ),
         "草|花园|田|公园|牧场|乡村|山谷|山坡|原野",
     ),
     "flowers": (
@@ -135,12 +155,14 @@ _THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
     ),
     "rain": (
         r"rain|rainy|raining|drizzle|drizzly|downpour|storm|stormy|thunderstorm|monsoon",
-        "雨",
+        r"雨|\b(?:regen|pluie|lluvia|pioggia|chuva)\b|дожд",
     ),
     "snow": (
-        r"snow|snowy|snowing|snowfall|snow-capped|snowcapped|snow-covered|winter|wintry|blizzard|icy|frozen|"
-        r"arctic|antarctic|glacier|christmas",
-        "雪|冬|冰川|冰封|圣诞",
+        (
+            r"snow|snowy|snowing|snowfall|snow-capped|snowcapped|snow-covered|winter|wintry|blizzard|icy|frozen|"
+            r"arctic|antarctic|glacier|christmas"
+        ),
+        "雪|冬|冰川|冰封|圣诞|\\b(?:schnee|neige|nieve|neve)\\b|снег|눈 덮인",
     ),
     "fog": (r"fog|foggy|mist|misty|haze|hazy|smoky", "雾|朦胧|烟雨"),
     "aurora": (r"aurora|auroras|aurora borealis|northern light|polar light", "极光"),
@@ -159,12 +181,14 @@ _THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
 }
 _MOVES: Final[Mapping[Move, tuple[str, str]]] = {
     "in": (
-        r"zoom in|zooms in|zooming in|push in|pushes in|push-in|dolly in|move closer|moves closer|"
-        r"approaches|approaching|fly through|flying through|forward",
+        (
+            r"zoom in|zooms in|zooming in|push in|pushes in|push-in|dolly in|move closer|moves closer|"
+            r"approaches|approaching|fly through|flying through|forward"
+        ),
         "推进|推镜|拉近|向前",
     ),
     "out": (
-        r"zoom out|zooms out|zooming out|pull back|pulls back|pull out|pulls out|dolly out|reveal|reveals|pulling back",
+        r"zoom out|zooms out|zooming out|pull back|pulls back|pulling back|pull out|pulls out|reveal",
         "拉远|拉镜|后退",
     ),
     "left": (
@@ -172,8 +196,10 @@ _MOVES: Final[Mapping[Move, tuple[str, str]]] = {
         "左移|向左|左摇",
     ),
     "right": (
-        r"pan right|pans right|panning right|pan to the right|truck right|move right|moves right|"
-        r"to the right|tracking shot|orbit shot|orbits around",
+        (
+            r"pan right|pans right|panning right|pan to the right|truck right|move right|moves right|"
+            r"to the right|tracking shot|orbit shot|orbits around"
+        ),
         "右移|向右|右摇|环绕|跟拍",
     ),
     "up": (
@@ -192,10 +218,11 @@ _TRUE_FOREST: Final = re.compile(r"\b(?:forest|woods?|jungle|taiga)\b|森林|丛
 
 
 def _compiled(words: tuple[str, str]) -> re.Pattern[str]:
-    english, chinese = words
-    return re.compile(rf"(?<![a-z-])(?:{english})s?(?![a-z-])|{chinese}")
+    english, other = words
+    return re.compile(rf"(?<![a-z-])(?:{english})s?(?![a-z-])|{other}")
 
 
+_RIDING: Final = re.compile(r"\b(?:riding|rides|ride|on the back of)\b|骑")
 _MOOD_PATTERNS: Final = tuple((mood, _compiled(words)) for mood, words in _MOODS.items())
 _THING_PATTERNS: Final = tuple((thing, _compiled(words)) for thing, words in _THINGS.items())
 _MOVE_PATTERNS: Final = tuple((move, _compiled(words)) for move, words in _MOVES.items())
@@ -223,8 +250,22 @@ def read_prompt(prompt: str) -> Screenplay:
         things -= {*_GROUNDS, "rain", "snow", "fog", "clouds", "lightning"}
     elif not things.intersection(_GROUNDS):
         things |= _usual_place(subjects)
-    moves = tuple(move for move, pattern in _MOVE_PATTERNS if pattern.search(text))
-    return Screenplay(mood=mood, things=frozenset(things), moves=moves, subjects=subjects)
+    return Screenplay(
+        mood=mood,
+        things=frozenset(things),
+        moves=tuple(move for move, pattern in _MOVE_PATTERNS if pattern.search(text)),
+        subjects=subjects,
+        riding=_rides(text, subjects),
+    )
+
+
+def _rides(text: str, subjects: tuple[Subject, ...]) -> bool:
+    match subjects:
+        case (rider, mount, *_) if not rider.many and not mount.many:
+            fit = rider.kind in {"person", "walk"} and mount.kind in {"walk", "fly", "swim", "boat", "space"}
+            return fit and _RIDING.search(text) is not None
+        case _:
+            return False
 
 
 def _mood(text: str) -> Mood:

@@ -52,7 +52,8 @@ def test_another_process_paints_the_same_frames() -> None:
         "import hashlib\n"
         "from filmgate.providers.studio.order import FilmOrder\n"
         "from filmgate.providers.studio.stage import stage\n"
-        f"film = stage(FilmOrder(prompt={_SCENES[10]!r}, seed=1, width=128, height=72, duration_s=2, fps=12))\n"
+        f"order = FilmOrder(prompt={_SCENES[10]!r}, seed=1, width=128, height=72, duration_s=2, fps=12)\n"
+        "film = stage(order)\n"
         "print(hashlib.sha256(film.frame(9).tobytes() + film.soundtrack().tobytes()).hexdigest())\n"
     )
     film = _film(_SCENES[10])

@@ -7,17 +7,19 @@ from typing import Final
 
 import numpy as np
 
-from filmgate.providers.studio.scene.layers import scale_at, shift_at
+from filmgate.providers.studio.scene.layers import camera_matrix, scale_at
 from filmgate.providers.studio.scene.makeup import Costume, dress
-from filmgate.providers.studio.scene.pixels import Image, lay_over, place, warped
+from filmgate.providers.studio.scene.pixels import Image, place
 from filmgate.providers.studio.scene.relief import EYE
 from filmgate.providers.studio.scene.shot import Moment, Shot
+from filmgate.providers.studio.scene.stamp import Stance, stamp
 from filmgate.providers.studio.subjects import Kind, Subject, cast
 
 PERSON: Final = 0.19  # a person's height on the plain: a little under the viewer's eye
 FootRow = Callable[[float, float], float]  # (column, distance) -> row where a foot stands
 
 _DEPTH: Final = 0.75
+_FLANK: Final = 0.66  # of a mount's height, from the top
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,12 @@ class Actor:
         among: int,
         foot_row: FootRow | None,
         companion: int = 0,
+        mount: "Actor | None" = None,
     ) -> None:
         dice = shot.dice(f"actor {rank}")
         if not shot.has_horizon and subject.kind not in {"fly", "swim", "space"}:
             subject = _adrift(subject, shot)
-        self._shot, self._subject = shot, subject
+        self._shot, self._subject, self._mount = shot, subject, mount
         self._on_ground = foot_row is not None and subject.kind not in {"boat", "fly", "swim", "space"}
         self._phase = float(dice.uniform(0, 2 * math.pi))
         self._heading = int(dice.choice([-1, 1]))
@@ -55,6 +58,8 @@ class Actor:
         self._altitude = float(dice.uniform(0.34, 0.6))
         if companion:
             self._step_aside(shot.dice(f"companion {rank} {companion}"), companion)
+        if mount is not None:
+            self._distance = mount._distance  # noqa: SLF001  (an actor may ask another)
         self._height = _height(shot, subject, self._distance, rank) * (
             0.92 - 0.13 * companion if companion else 1
         )
@@ -86,26 +91,42 @@ class Actor:
         return shot.horizon + 0.004 * shot.unit
 
     def draw(self, canvas: Image, moment: Moment) -> None:
-        """Draw the actor with what ties it to its ground: a shadow or a reflection."""
-        pose = self._pose(moment)
+        """Draw the actor with what ties it to its place: a shadow or a reflection."""
+        pose, kind = self._pose(moment), self._subject.kind
         scale = scale_at(moment, _DEPTH)
-        shift_x, shift_y = shift_at(self._shot, moment, _DEPTH)
-        centre_x, centre_y = self._shot.width / 2, min(self._shot.horizon, self._shot.height * 0.62)
-        x = centre_x + (pose.x - centre_x) * scale + shift_x
-        y = centre_y + (pose.y - centre_y) * scale + shift_y
-        foot = centre_y + (self._foot - centre_y) * scale + shift_y
-        flip = 1 if (pose.heading > 0) == self._subject.faces_right else -1
-        if self._subject.kind in {"boat", "swim"} and self._shot.has_horizon:
-            self._draw_reflection(canvas, moment, x, foot, scale, flip)
+        x, y = self._seen_at(moment, pose.x, pose.y)
+        _, foot = self._seen_at(moment, pose.x, self._foot)
+        flip = scale if (pose.heading > 0) == self._subject.faces_right else -scale
+        afloat = kind in {"boat", "swim"} and self._shot.has_horizon
+        if self._mount is not None:
+            pass  # the mount's shadow is enough
+        elif afloat:
+            self._draw_reflection(canvas, moment, x, foot, flip)
         elif self._on_ground:
-            self._draw_shadow(canvas, x, foot, scale, flip)
+            self._draw_shadow(canvas, x, foot, flip)
         if self._costume.halo is not None:
             middle = y - (self._anchor() - 0.5) * self._height * scale
             place(canvas, self._costume.halo, x, middle, glow=True)
-        waterline = foot if self._subject.kind == "swim" and self._shot.has_horizon else None
-        _stamp(
-            canvas, self._costume.picture, x, y, scale, flip, pose.lean, self._anchor(), cut_below=waterline
+        stance = Stance(
+            x=x,
+            y=y,
+            anchor=self._anchor(),
+            across=flip,
+            down=scale,
+            turn=pose.lean,
+            cut_below=foot if afloat and kind == "swim" else None,
         )
+        stamp(canvas, self._costume.picture, stance)
+
+    def _seen_at(self, moment: Moment, x: float, y: float) -> tuple[float, float]:
+        """Return where the camera sees a point at the actor's depth."""
+        _, left, top = camera_matrix(self._shot, moment, left=x, top=y, depth=_DEPTH)
+        return left, top
+
+    def saddle(self, moment: Moment) -> Pose:
+        """Return where a rider's foot is: beside the flank, so that the mount, drawn later, hides it."""
+        pose = self._pose(moment)
+        return replace(pose, y=pose.y - (self._anchor() - _FLANK) * self._height)
 
     def _anchor(self) -> float:
         """Which share of the height the pose's point is at: the foot, or the middle of what floats."""
@@ -118,6 +139,8 @@ class Actor:
                 return 0.985
 
     def _pose(self, moment: Moment) -> Pose:
+        if self._mount is not None:
+            return self._mount.saddle(moment)
         shot, phase, heading = self._shot, self._phase, self._heading
         seconds, travelled = moment.seconds, moment.progress - 0.5
         x, unit = self._share * shot.width, shot.unit
@@ -173,25 +196,21 @@ class Actor:
         y = self._foot - self._height * (0.75 * math.sin(turn) - 0.05)
         return Pose(x + far, y, 34 * math.cos(turn) * self._heading * -1, self._heading)
 
-    def _draw_shadow(self, canvas: Image, x: float, foot: float, scale: float, flip: int) -> None:
+    def _draw_shadow(self, canvas: Image, x: float, foot: float, flip: float) -> None:
         """Cast its shadow: the sun stands before the viewer, so it falls towards them."""
-        skew = (0.75 if self._shot.sun_x < x else -0.75) * min(
-            1.0, abs(self._shot.sun_x - x) / (0.3 * self._shot.width)
-        )
-        _stamp_flat(canvas, self._costume.shadow, x, foot, scale * flip, -0.42 * scale, skew)
-        blob = self._costume.contact
-        width, height = blob.shape[1] * scale, blob.shape[0] * scale
-        _stamp_flat(canvas, blob, x, foot + height * 0.5, width / blob.shape[1], height / blob.shape[0], 0)
+        shot, costume, scale = self._shot, self._costume, abs(flip)
+        aside = min(1.0, abs(shot.sun_x - x) / (0.3 * shot.width))
+        skew = (0.75 if shot.sun_x < x else -0.75) * aside
+        stamp(canvas, costume.shadow, Stance(x=x, y=foot, across=flip, down=-0.42 * scale, skew=skew))
+        seam = costume.contact
+        stamp(canvas, seam, Stance(x=x, y=foot, anchor=0.5, across=scale, down=scale))
 
-    def _draw_reflection(
-        self, canvas: Image, moment: Moment, x: float, foot: float, scale: float, flip: int
-    ) -> None:
-        mirrored = self._costume.reflection
+    def _draw_reflection(self, canvas: Image, moment: Moment, x: float, foot: float, flip: float) -> None:
         ripple = 1 + 0.03 * math.sin(moment.seconds * 2.3 + self._phase)
         skew = 0.03 * math.sin(moment.seconds * 1.7 + self._phase)
-        _stamp_flat(
-            canvas, mirrored, x, foot - 0.02 * self._height, scale * flip, -0.72 * scale * ripple, skew
-        )
+        top = foot - 0.02 * self._height
+        mirrored = Stance(x=x, y=top, across=flip, down=-0.72 * abs(flip) * ripple, skew=skew)
+        stamp(canvas, self._costume.reflection, mirrored)
 
 
 def _adrift(subject: Subject, shot: Shot) -> Subject:
@@ -218,56 +237,3 @@ def _height(shot: Shot, subject: Subject, distance: float, rank: int) -> float:
             * (1, 0.75, 0.6)[rank]
         )
     return shot.unit * PERSON * subject.scale / distance
-
-
-def _stamp(
-    canvas: Image,
-    sprite: Image,
-    x: float,
-    y: float,
-    scale: float,
-    flip: int,
-    lean: float,
-    anchor: float,
-    *,
-    cut_below: float | None = None,
-) -> None:
-    """Lay a sprite over the canvas, turned about its anchor, which comes to (x, y)."""
-    height, width = sprite.shape[:2]
-    angle = math.radians(lean)
-    cosine, sine = math.cos(angle) * scale, math.sin(angle) * scale
-    matrix = np.array([[cosine * flip, -sine, 0], [sine * flip, cosine, 0]])
-    _warp_over(canvas, sprite, matrix, (width / 2, height * anchor), (x, y), cut_below=cut_below)
-
-
-def _stamp_flat(
-    canvas: Image, sprite: Image, x: float, y: float, scale_x: float, scale_y: float, skew: float
-) -> None:
-    """Lay a sprite over the canvas with its foot at (x, y), squeezed and leaning; negative falls down."""
-    height, width = sprite.shape[:2]
-    matrix = np.array([[scale_x, skew * scale_y, 0], [0, scale_y, 0]])
-    _warp_over(canvas, sprite, matrix, (width / 2, float(height)), (x, y))
-
-
-def _warp_over(
-    canvas: Image,
-    sprite: Image,
-    matrix: np.ndarray,
-    pivot: tuple[float, float],
-    target: tuple[float, float],
-    *,
-    cut_below: float | None = None,
-) -> None:
-    height, width = sprite.shape[:2]
-    matrix[:, 2] = np.array(target) - matrix[:, :2] @ np.array(pivot)
-    corners = matrix[:, :2] @ np.array([[0, width, 0, width], [0, 0, height, height]]) + matrix[:, 2:]
-    x0, y0 = max(0, math.floor(corners[0].min())), max(0, math.floor(corners[1].min()))
-    x1, y1 = math.ceil(corners[0].max()) + 1, math.ceil(corners[1].max()) + 1
-    x1, y1 = min(canvas.shape[1], x1), min(canvas.shape[0], y1)
-    if cut_below is not None:
-        y1 = min(y1, int(cut_below))
-    if x1 <= x0 or y1 <= y0:
-        return
-    matrix[:, 2] -= (x0, y0)
-    warped = warped(sprite, matrix, x1 - x0, y1 - y0)
-    lay_over(canvas[y0:y1, x0:x1], warped)

@@ -24,7 +24,9 @@ from filmgate.providers.studio.scene.pixels import (
 )
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
-_TILE: Final = 1024
+_TILE: Final = 1024  # texels across the deck's pattern; small frames make do with fewer
+_SMALL_TILE: Final = 256
+_SMALL_FRAME: Final = 300  # of the shot's unit
 _HAZED: Final = 0.55
 
 
@@ -37,7 +39,9 @@ class CloudDeck:
         cover = shot.palette.cloud_cover + float(dice.uniform(-0.12, 0.12))
         if shot.screenplay.has("clouds"):
             cover += 0.22
-        self._tile = _lit_tile(shot, dice, cover)
+        size = _TILE if shot.unit > _SMALL_FRAME else _SMALL_TILE
+        self._tile = _lit_tile(shot, dice, cover, size)
+        self._texels = np.float32(size / _TILE)
         width, height = -(-shot.width // 2), -(-int(shot.horizon * 1.02) // 2)
         rows, columns = np.mgrid[0:height, 0:width].astype(np.float32) * 2
         above = np.clip((shot.horizon * 1.01 - rows) / shot.unit, 0.004, 2)
@@ -54,26 +58,30 @@ class CloudDeck:
         """Lay the deck over the sky."""
         across = math.fmod(moment.seconds * self._wind[0] + moment.pan_x * self._shot.width * 0.25, _TILE)
         ahead = math.fmod(moment.seconds * self._wind[1], _TILE)
-        deck = looked_up(self._tile, self._u + across, self._v + ahead, wrap=True)
+        u, v = (self._u + across) * self._texels, (self._v + ahead) * self._texels
+        deck = looked_up(self._tile, u, v, wrap=True)
         cv2.multiply(deck, self._fade, deck, scale=1 / 255)
         height = min(self._shot.height, deck.shape[0] * 2)
         full = resized(deck, deck.shape[1] * 2, deck.shape[0] * 2)
         lay_over(canvas[:height], full[:height, : self._shot.width])
 
 
-def _lit_tile(shot: Shot, dice: np.random.Generator, cover: float) -> Image:
-    billows = noise.tile(dice, _TILE, roughness=1.75, low_cut=2) + 0.33 * noise.tile(
-        dice, _TILE, roughness=1.35, low_cut=6
+def _lit_tile(shot: Shot, dice: np.random.Generator, cover: float, size: int) -> Image:
+    billows = noise.tile(dice, size, roughness=1.75, low_cut=2) + 0.33 * noise.tile(
+        dice, size, roughness=1.35, low_cut=6
     )
-    warp = noise.tile(dice, _TILE, roughness=2.2)
-    rows, columns = np.mgrid[0:_TILE, 0:_TILE].astype(np.float32)
-    billows = noise.sample(billows, columns + warp * 14, rows + np.roll(warp, 300, axis=0) * 14)
+    warp = noise.tile(dice, size, roughness=2.2)
+    reach = 14 * size / _TILE
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+    billows = noise.sample(billows, columns + warp * reach, rows + np.roll(warp, size // 3, axis=0) * reach)
     # `cover` is the share of sky under cloud; 1.2 deviations span clear to closed.
     threshold = 1.25 - 2.3 * cover
     density = smoothstep(threshold, threshold + 1.3, billows)
     depth = np.zeros_like(density)
     for step in range(1, 7):
-        depth += np.roll(density, (-4 * step, -3 * step * shot.sun_side), axis=(0, 1))
+        depth += np.roll(
+            density, (-4 * step * size // _TILE, -3 * step * shot.sun_side * size // _TILE), axis=(0, 1)
+        )
     brightness = np.exp(-0.42 * depth) * 0.75 + 0.25 * (1 - density)
     lit, shade = colour(shot.palette.cloud_lit), colour(shot.palette.cloud_shade)
     return layer(shade + (lit - shade) * brightness[..., None], np.clip(density * 0.96, 0, 1))

@@ -14,13 +14,17 @@ def tile(
     `roughness` is the power by which amplitude falls with frequency (2 = smooth hills, 1 = grain);
     `low_cut` drops the waves longer than size/low_cut; `squeeze` below 1 stretches it sideways.
     """
-    down = np.fft.fftfreq(size)[:, None] * size
-    across = np.fft.rfftfreq(size)[None] * size / squeeze
-    frequency = np.hypot(down, across)
-    frequency[0, 0] = 1
-    amplitude = np.where(frequency < low_cut, 0, frequency**-roughness)
-    phase = np.exp(2j * np.pi * dice.random(frequency.shape))
-    texture = np.fft.irfft2(amplitude * phase, (size, size)).astype(np.float32)
+    down = (np.fft.fftfreq(size)[:, None] * size).astype(np.float32)
+    across = (np.fft.rfftfreq(size)[None] * size / squeeze).astype(np.float32)
+    squared = down**2 + across**2
+    squared[0, 0] = 1
+    amplitude = np.where(
+        squared < low_cut**2, np.float32(0), np.exp(np.log(squared) * np.float32(-roughness / 2))
+    )
+    phase = dice.random(squared.shape, dtype=np.float32) * np.float32(2 * np.pi)
+    spectrum = np.empty(squared.shape, np.complex64)
+    spectrum.real, spectrum.imag = amplitude * np.cos(phase), amplitude * np.sin(phase)
+    texture = np.fft.irfft2(spectrum, (size, size)).astype(np.float32, copy=False)
     texture -= texture.mean()
     return texture / texture.std()
 

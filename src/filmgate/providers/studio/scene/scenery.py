@@ -127,6 +127,9 @@ def _needs_shore(shot: Shot) -> bool:
 def _cast(shot: Shot, foot_row: FootRow | None) -> list[Actor]:
     """Return the subjects, the last one named farthest away."""
     subjects = shot.screenplay.subjects
+    if shot.screenplay.riding:
+        mount = Actor(shot, subjects[1], rank=0, among=1, foot_row=foot_row)
+        return [Actor(shot, subjects[0], rank=0, among=1, foot_row=foot_row, mount=mount), mount]
     actors: list[Actor] = []
     for rank, subject in reversed(tuple(enumerate(subjects))):
         companions = _COMPANIONS if subject.many and subject.kind != "building" else 0

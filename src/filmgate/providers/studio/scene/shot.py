@@ -85,28 +85,35 @@ class Shot:
         eased = 0.6 * progress * progress * (3 - 2 * progress) + 0.4 * progress
         zoom, pan_x, pan_y = 1.02, 0.0, 0.0
         for move in self.moves:
-            match move:
-                case "in":
-                    zoom += 0.16 * eased
-                case "out":
-                    zoom += 0.16 * (1 - eased)
-                case "left":
-                    pan_x += 0.09 * (0.5 - eased)
-                case "right":
-                    pan_x -= 0.09 * (0.5 - eased)
-                case "up":
-                    pan_y += 0.07 * (0.5 - eased)
-                case "down":
-                    pan_y -= 0.07 * (0.5 - eased)
-                case "handheld":
-                    pan_x += 0.006 * math.sin(seconds * 3.1) + 0.003 * math.sin(seconds * 7.3)
-                    pan_y += 0.005 * math.sin(seconds * 3.7 + 2) + 0.002 * math.sin(seconds * 8.9)
-                case "still":
-                    pass
+            by_zoom, by_x, by_y = _travel(move, eased, seconds)
+            zoom, pan_x, pan_y = zoom + by_zoom, pan_x + by_x, pan_y + by_y
         if "still" not in self.moves:
             pan_x += 0.0025 * math.sin(seconds * 0.9)
             pan_y += 0.0015 * math.sin(seconds * 1.3 + 1)
         return Moment(seconds, progress, pan_x, pan_y, zoom)
+
+
+def _travel(move: Move, eased: float, seconds: float) -> tuple[float, float, float]:
+    """Return what one move adds to zoom, x and y when `eased` of the way is done."""
+    match move:
+        case "in":
+            return 0.16 * eased, 0, 0
+        case "out":
+            return 0.16 * (1 - eased), 0, 0
+        case "left":
+            return 0, 0.09 * (0.5 - eased), 0
+        case "right":
+            return 0, -0.09 * (0.5 - eased), 0
+        case "up":
+            return 0, 0, 0.07 * (0.5 - eased)
+        case "down":
+            return 0, 0, -0.07 * (0.5 - eased)
+        case "handheld":
+            shake_x = 0.006 * math.sin(seconds * 3.1) + 0.003 * math.sin(seconds * 7.3)
+            shake_y = 0.005 * math.sin(seconds * 3.7 + 2) + 0.002 * math.sin(seconds * 8.9)
+            return 0, shake_x, shake_y
+        case "still":
+            return 0, 0, 0
 
 
 def compose(

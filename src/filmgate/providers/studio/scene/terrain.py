@@ -49,45 +49,44 @@ def mountains(shot: Shot) -> list[Flat]:
     gap = float(dice.uniform(-0.5, 0.5))
     tall = float(dice.uniform(1.0, 1.5)) * (1.0 if shot.width >= shot.height else 1.25)
     snowy = shot.screenplay.has("snow")
-    far = _range(
-        shot, "far range", near=15, distance=30, height=12.5 * tall, gap=gap, snow_line=0.35, depth=0.06
-    )
-    near = _range(
-        shot,
-        "near range",
+    far = _Range(name="far", near=15, far=30, height=12.5 * tall, gap=gap, snow_line=0.35, depth=0.06)
+    near = _Range(
+        name="near",
         near=6.5,
-        distance=13,
+        far=13,
         height=3.3 * tall,
         gap=gap + float(dice.uniform(-0.3, 0.3)),
         snow_line=0.25 if snowy else 0.92,
         depth=0.14,
     )
-    return [far, near]
+    return [_raised(shot, far), _raised(shot, near)]
 
 
-def _range(
-    shot: Shot,
-    name: str,
-    *,
-    near: float,
-    distance: float,
-    height: float,
-    gap: float,
-    snow_line: float,
-    depth: float,
-) -> Flat:
-    land = plain(shot, near=near, far=distance, steps=300)
-    stone = rock(shot, name)
-    heights = _peaks(land, stone, distance) * np.float32(height)
-    along = (land.distance - near) / (distance - near)
-    envelope = smoothstep(0.0, 0.75, along)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Range:
+    """A range between two distances; its pass is at `gap`, its snow above `snow_line` of its height."""
+
+    name: str
+    near: float
+    far: float
+    height: float
+    gap: float
+    snow_line: float
+    depth: float
+
+
+def _raised(shot: Shot, mountain_range: _Range) -> Flat:
+    near, far = mountain_range.near, mountain_range.far
+    land = plain(shot, near=near, far=far, steps=300)
+    stone = rock(shot, mountain_range.name)
+    envelope = smoothstep(0.0, 0.75, (land.distance - near) / (far - near))
     # Across: the pass, told in shares of the picture's width, so that it stays open in perspective.
-    across = land.x / (land.distance * np.float32(shot.width / shot.unit)) - np.float32(gap)
+    across = land.x / (land.distance * np.float32(shot.width / shot.unit)) - np.float32(mountain_range.gap)
     envelope = envelope * (0.30 + 0.70 * smoothstep(0.05, 0.5, np.abs(across)))
-    heights = heights * envelope - np.float32(0.02)
-    tones = _stone_tones(shot, land, heights, stone, snow_line * height)
+    heights = _peaks(land, stone, far) * np.float32(mountain_range.height) * envelope - np.float32(0.02)
+    tones = _stone_tones(shot, land, heights, stone, mountain_range.snow_line * mountain_range.height)
     picture, top = seen(shot, land, heights, tones)
-    return Flat(shot=shot, picture=picture, left=-shot.margin_x, top=top, depth=depth)
+    return Flat(shot=shot, picture=picture, left=-shot.margin_x, top=top, depth=mountain_range.depth)
 
 
 def _peaks(land: Plain, stone: Rock, scale: float) -> Plane:

@@ -9,6 +9,7 @@ from filmgate.providers.studio.scene.pixels import Image, Plane, colour, layer, 
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
 _SIZE = 512
+_CORAL = ("#ff7a6b", "#ffb25a", "#d06ad0", "#4ad0b0", "#f2e06a")
 
 
 class Shafts:
@@ -56,7 +57,9 @@ def _reef(shot: Shot, dice: np.random.Generator, row: int) -> Flat:
     tones: Plane = tone * np.clip(0.9 + 0.22 * grain - 0.8 * deep / unit, 0.2, 1.4)[..., None]
     alpha: Plane = np.clip(deep + 0.5, 0, 1)
     if row > 0:
-        tones, alpha = _with_weed(shot, dice, tones, alpha, ridge, row)
+        garden = _Garden(tones, alpha, dice)
+        _planted(shot, dice, garden, ridge, row)
+        tones, alpha = garden.tones, garden.cover
     share = np.full(alpha.shape, (0.72, 0.42, 0.10)[row], np.float32)
     tones = mix(tones, np.broadcast_to(colour(shot.palette.haze) * 0.72, tones.shape), share)
     return Flat(
@@ -69,68 +72,49 @@ def _reef(shot: Shot, dice: np.random.Generator, row: int) -> Flat:
     )
 
 
-_CORAL = ("#ff7a6b", "#ffb25a", "#d06ad0", "#4ad0b0", "#f2e06a")
+class _Garden:
+    """A picture that weed and coral are drawn in: their colours, and what they cover."""
+
+    def __init__(self, tones: Plane, cover: Plane, dice: np.random.Generator) -> None:
+        self.tones, self.cover = np.ascontiguousarray(tones), np.ascontiguousarray(cover)
+        self._dice = dice
+
+    def weed(self, foot: tuple[int, int], tall: float, tint: Plane) -> None:
+        """Draw one blade that wavers upwards."""
+        phase, point = float(self._dice.uniform(0, 6)), foot
+        for step in range(1, 9):
+            share = step / 8
+            x = foot[0] + int(np.sin(share * 4 + phase) * tall * 0.12 * share)
+            following = (x, int(foot[1] - tall * share))
+            self._stroke(point, following, tint * (0.8 + 0.4 * share), int(tall * 0.06 * (1.2 - share)))
+            point = following
+
+    def coral(
+        self, foot: tuple[int, int], length: float, tint: Plane, *, forks: int, angle: float = -1.57
+    ) -> None:
+        """Draw a branch that forks, each fork shorter and lighter."""
+        end = (int(foot[0] + np.cos(angle) * length), int(foot[1] + np.sin(angle) * length))
+        self._stroke(foot, end, tint, int(length * 0.32))
+        if forks:
+            for turn in (-0.45, 0.45):
+                bend = angle + turn + float(self._dice.normal(0, 0.18))
+                self.coral(end, length * 0.76, tint * 1.06, forks=forks - 1, angle=bend)
+
+    def _stroke(self, start: tuple[int, int], end: tuple[int, int], tint: Plane, thick: int) -> None:
+        cv2.line(self.tones, start, end, tuple(float(value) for value in tint), max(1, thick))
+        cv2.line(self.cover, start, end, 1.0, max(1, thick), cv2.LINE_AA)
 
 
-def _with_weed(
-    shot: Shot, dice: np.random.Generator, tones: Plane, alpha: Plane, ridge: Plane, row: int
-) -> tuple[Plane, Plane]:
-    """Draw weed and branching coral that grow from the ridge."""
-    height, width = alpha.shape
-    tones = np.ascontiguousarray(tones)
-    cover = np.ascontiguousarray(alpha)
+def _planted(shot: Shot, dice: np.random.Generator, garden: _Garden, ridge: Plane, row: int) -> None:
+    """Let weed and branching coral grow from the ridge."""
+    height, width = garden.cover.shape
     for _ in range(int(width / shot.unit * 26)):
         x = int(dice.integers(width))
         foot = (x, int(height - ridge[x] + 0.01 * shot.unit))
         if dice.random() < 0.6:
-            tint = colour("#3f9a5a") * float(dice.uniform(0.5, 1.0))
-            _weed(tones, cover, dice, foot, shot.unit * float(dice.uniform(0.03, 0.10)), tint)
+            green = colour("#3f9a5a") * float(dice.uniform(0.5, 1.0))
+            garden.weed(foot, shot.unit * float(dice.uniform(0.03, 0.10)), green)
         else:
             tint = colour(_CORAL[int(dice.integers(len(_CORAL)))]) * float(dice.uniform(0.55, 0.9))
             tint = tint * (0.45 + 0.55 * shot.palette.ambient_bgr())
-            _coral(tones, cover, dice, foot, -np.pi / 2, shot.unit * 0.02 * (1 + 0.4 * row), tint, 4)
-    return tones, cover
-
-
-def _stroke(
-    tones: Plane, cover: Plane, start: tuple[int, int], end: tuple[int, int], tint: Plane, thick: int
-) -> None:
-    cv2.line(tones, start, end, tuple(float(value) for value in tint), thick)
-    cv2.line(cover, start, end, 1.0, thick, cv2.LINE_AA)
-
-
-def _weed(
-    tones: Plane, cover: Plane, dice: np.random.Generator, foot: tuple[int, int], tall: float, tint: Plane
-) -> None:
-    phase, point = float(dice.uniform(0, 6)), foot
-    for step in range(1, 9):
-        share = step / 8
-        x = foot[0] + int(np.sin(share * 4 + phase) * tall * 0.12 * share)
-        following = (x, int(foot[1] - tall * share))
-        _stroke(
-            tones,
-            cover,
-            point,
-            following,
-            tint * (0.8 + 0.4 * share),
-            max(1, int(tall * 0.06 * (1.2 - share))),
-        )
-        point = following
-
-
-def _coral(
-    tones: Plane,
-    cover: Plane,
-    dice: np.random.Generator,
-    foot: tuple[int, int],
-    angle: float,
-    length: float,
-    tint: Plane,
-    forks: int,
-) -> None:
-    end = (int(foot[0] + np.cos(angle) * length), int(foot[1] + np.sin(angle) * length))
-    _stroke(tones, cover, foot, end, tint, max(1, int(length * 0.32)))
-    if forks:
-        for turn in (-0.45, 0.45):
-            bend = angle + turn + float(dice.normal(0, 0.18))
-            _coral(tones, cover, dice, end, bend, length * 0.76, tint * 1.06, forks - 1)
+            garden.coral(foot, shot.unit * 0.02 * (1 + 0.4 * row), tint, forks=4)

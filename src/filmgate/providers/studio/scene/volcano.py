@@ -91,7 +91,6 @@ def _plume(shot: Shot, dice: np.random.Generator) -> tuple[Image, Image]:
     height, width = int(shot.unit * 0.52), int(shot.unit * 0.62)
     texture = noise.tile(dice, 512, roughness=1.6, low_cut=3)
     texture = resized(texture, width, 2 * height, cv2.INTER_CUBIC)
-    rows = np.linspace(0, 1, 2 * height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
     tone = (
         colour("#2a1413") + (colour("#8a3a22") - colour("#2a1413")) * smoothstep(-1, 1.6, texture)[..., None]
