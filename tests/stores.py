@@ -26,7 +26,7 @@ def an_order(
         key_id=f"key_{name}",
         route=Route(provider=provider),
         quote=Quote(unit=Unit.SECOND, rate=price, units=1),
-        **changes,
+        **changes,  # type: ignore[arg-type]
     )
 
 

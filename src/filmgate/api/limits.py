@@ -79,6 +79,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_header = True
         self._header_size = 0
+        self._expect_header()
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -127,9 +128,12 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._header_timer = None
+        if not self._idle():
+            # The beginning of the next request came while this one is being answered: that goes first.
+            self._expect_header()
+            return
         # Closed without a word: half a request has no one who would understand an answer.
-        if not self.transport.is_closing():
-            self.transport.close()
+        self.transport.close()
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         if self._refused:

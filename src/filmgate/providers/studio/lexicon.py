@@ -39,7 +39,7 @@ _SPACED: Final = ("ko", "ru", "uk", "hi")  # their letters are no one else's: no
 _TRAPS: Final = re.compile(
     r"\b(?:pan|tilt|crane|dolly|truck|push|pull|zoom)s? (?:left|right|up|down|in|out|back|to)\b"
     r"|\b(?:tulip|sunflower|rose|hyacinth)(?:s|(?= (?:field|garden|meadow|farm|bed)))"
-    r"|\bschool of\b|\bcrane (?:shot|camera)|\bbird'?s[ -]eye|\bfish[ -]?eye|\bcat'?s[ -]eye"
+    r"|\bschool(?= of\b)|\bcrane (?:shot|camera)|\bbird'?s[ -]eye|\bfish[ -]?eye|\bcat'?s[ -]eye"
     r"|\bdragon fruit|\bhorse ?power"
     r"|\bmouse pad|\brock (?:music|band|concert)|\bhot dogs?\b|\bkite runner|\bsnail'?s pace|\bseal of\b"
     r"|\bsea horse|\bship(?:ping|ped)\b|\bhouse music|\bwhite house|\bgreen ?house"
@@ -57,10 +57,11 @@ _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 
 def find_subjects(text: str) -> tuple[Subject, ...]:
     """Return the subjects named in a lower-case text, in the order they are named, three at most."""
-    blanked = _TRAPS.sub(_keep_animals, text.replace("\u2019", "'"))
-    found = sorted((*_in_words(blanked), *_in_signs(blanked)))
+    text = text.replace("\u2019", "'")
+    blanked = _TRAPS.sub(_keep_animals, text)
     groups: dict[str, bool] = {}
-    for _, name, many in found:
+    for start, name, plural in sorted((*_in_words(blanked), *_in_signs(blanked))):
+        many = plural or _GROUP.search(text[:start]) is not None
         groups[name] = groups.get(name, False) or many
     subjects = tuple(replace(cast()[name], many=many) for name, many in groups.items())
     return subjects[:_MOST_SUBJECTS]
@@ -83,8 +84,7 @@ def _in_words(text: str) -> Iterator[tuple[int, str, bool]]:
             form = next((form for form in _forms(phrase) if form in lexicon), None)
             if form is not None:
                 start = words[position][0]
-                plural = form != phrase and not phrase.endswith("'s")
-                yield start, lexicon[form], plural or _GROUP.search(text[:start]) is not None
+                yield start, lexicon[form], form != phrase and not phrase.endswith("'s")
                 position += length
                 break
         else:
@@ -153,4 +153,4 @@ def _in_signs(text: str) -> Iterator[tuple[int, str, bool]]:
     if text.isascii():
         return
     for match in _sign_pattern().finditer(text):
-        yield match.start(), _signs()[match.group()], _GROUP.search(text[: match.start()]) is not None
+        yield match.start(), _signs()[match.group()], False

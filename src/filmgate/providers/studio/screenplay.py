@@ -42,6 +42,7 @@ Thing = Literal[
     "autumn",
     "flowers",
     "regolith",
+    "fireworks",
 ]
 Move = Literal["in", "out", "left", "right", "up", "down", "handheld", "still"]
 
@@ -85,7 +86,10 @@ _MOODS: Final[Mapping[Mood, tuple[str, str]]] = {
     "dusk": (r"dusk|twilight|blue hour|nightfall", "暮色|傍晚|薄暮"),
     "sunset": (
         r"sunset|golden hour|evening glow|evening|setting sun|sundown",
-        "日落|夕阳|黄昏|晚霞|落日|黄金时刻|夕焼け|夕日|sonnenuntergang|coucher de soleil|atardecer|puesta de sol|tramonto|закат",
+        (
+            "日落|夕阳|黄昏|晚霞|落日|黄金时刻|夕焼け|夕日|"
+            "sonnenuntergang|coucher de soleil|atardecer|puesta de sol|tramonto|закат"
+        ),
     ),
     "night": (
         (
@@ -125,7 +129,7 @@ _THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
     ),
     "mountains": (
         r"mountain|mountainous|mountaintop|peak|alps|alpine|fjord|cliff|canyon|summit|himalaya|highlands|ridge",
-        "山|峰|峡谷|\\b(?:berge?n?|montagnes?|montañas?|montagna|montanhas?)\\b|гор[аы]|산",
+        "山|峰|峡谷|\\b(?:berge?n?|montagnes?|montañas?|montagna|montanhas?)\\b|горы|산",
     ),
     "city": (
         (
@@ -155,7 +159,7 @@ _THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
     ),
     "rain": (
         r"rain|rainy|raining|drizzle|drizzly|downpour|storm|stormy|thunderstorm|monsoon",
-        r"雨|\b(?:regen|pluie|lluvia|pioggia|chuva)\b|дожд",
+        r"雨|\b(?:regen|pluie|lluvia|pioggia|chuva)\b|дождь",
     ),
     "snow": (
         (
@@ -177,6 +181,7 @@ _THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
     "volcano": (r"volcano|volcanoes|volcanic|eruption|erupting", "火山"),
     "moon": (r"moon|moonlit|moonlight|full moon", "月亮|月光|明月|圆月"),
     "regolith": (r"on the moon|lunar|moonscape|moon landing|surface of the moon|moon base", "月球|登月|月面"),
+    "fireworks": (r"firework|fireworks", "烟花|焰火|花火|打ち上げ花火"),
     "autumn": (r"autumn|autumnal|fall colors|fall colours|fall foliage|maple", "秋|红叶|枫"),
 }
 _MOVES: Final[Mapping[Move, tuple[str, str]]] = {
@@ -262,7 +267,7 @@ def read_prompt(prompt: str) -> Screenplay:
 def _rides(text: str, subjects: tuple[Subject, ...]) -> bool:
     match subjects:
         case (rider, mount, *_) if not rider.many and not mount.many:
-            fit = rider.kind in {"person", "walk"} and mount.kind in {"walk", "fly", "swim", "boat", "space"}
+            fit = rider.kind in {"person", "walk"} and mount.kind in {"walk", "swim", "boat"}
             return fit and _RIDING.search(text) is not None
         case _:
             return False

@@ -32,6 +32,15 @@ class Pose:
     heading: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """An actor's place in the cast: first is 0 of `among`; companions follow a leader they resemble."""
+
+    rank: int = 0
+    among: int = 1
+    companion: int = 0
+
+
 class Actor:
     """One subject at one place, moving as its kind does."""
 
@@ -39,13 +48,12 @@ class Actor:
         self,
         shot: Shot,
         subject: Subject,
-        *,
-        rank: int,
-        among: int,
+        billing: Billing,
         foot_row: FootRow | None,
-        companion: int = 0,
+        *,
         mount: "Actor | None" = None,
     ) -> None:
+        rank, companion = billing.rank, billing.companion
         dice = shot.dice(f"actor {rank}")
         if not shot.has_horizon and subject.kind not in {"fly", "swim", "space"}:
             subject = _adrift(subject, shot)
@@ -53,7 +61,7 @@ class Actor:
         self._on_ground = foot_row is not None and subject.kind not in {"boat", "fly", "swim", "space"}
         self._phase = float(dice.uniform(0, 2 * math.pi))
         self._heading = int(dice.choice([-1, 1]))
-        self._share = shot.subject_x if among == 1 else _spread(shot, rank, among)
+        self._share = shot.subject_x if billing.among == 1 else _spread(shot, billing)
         self._distance = (0.42 + 0.5 * subject.scale) / shot.subject_scale * (1 + 0.28 * rank)
         self._altitude = float(dice.uniform(0.34, 0.6))
         if companion:
@@ -220,10 +228,11 @@ def _adrift(subject: Subject, shot: Shot) -> Subject:
     return cast()["astronaut-floating"] if subject.name == "astronaut" else replace(subject, kind="space")
 
 
-def _spread(shot: Shot, rank: int, among: int) -> float:
+def _spread(shot: Shot, billing: Billing) -> float:
     """Several actors share the frame: the first keeps the subject's place, the others the other side."""
     other = 1 - shot.subject_x
-    return (shot.subject_x, other, 0.5)[rank] if among > 2 else (shot.subject_x, other)[rank]
+    places = (shot.subject_x, other, 0.5) if billing.among > 2 else (shot.subject_x, other)
+    return places[billing.rank]
 
 
 def _height(shot: Shot, subject: Subject, distance: float, rank: int) -> float:

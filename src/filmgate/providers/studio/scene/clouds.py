@@ -149,7 +149,7 @@ def _puffs(dice: np.random.Generator, width: int, height: int) -> Plane:
     relief = np.zeros((height, width), np.float32)
     peak = float(dice.uniform(0.35, 0.65))
     for _ in range(64):
-        x = float(np.clip(dice.normal(peak, 0.2), 0.08, 0.92))
+        x = float(np.clip(dice.normal(peak, 0.18), 0.16, 0.84))
         dome = 1 - ((x - peak) / 0.55) ** 2
         radius = height * float(dice.uniform(0.10, 0.24)) * (0.45 + 0.65 * max(0.0, dome))
         y = height * 0.90 - float(dice.random()) ** 0.8 * max(0.0, dome) * height * 0.62

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from filmgate.providers.studio.scene.actors import Actor, FootRow
+from filmgate.providers.studio.scene.actors import Actor, Billing, FootRow
 from filmgate.providers.studio.scene.aurora import Aurora
 from filmgate.providers.studio.scene.city import city
 from filmgate.providers.studio.scene.clouds import CloudDeck, CloudHeaps
+from filmgate.providers.studio.scene.fireworks import Fireworks
 from filmgate.providers.studio.scene.fog import Fog
 from filmgate.providers.studio.scene.forest import copse, forest
 from filmgate.providers.studio.scene.layers import Element
@@ -53,6 +54,8 @@ def _sky(shot: Shot) -> list[Element]:
     elements: list[Element] = [Sky(shot)]
     if shot.screenplay.has("aurora"):
         elements.append(Aurora(shot))
+    if shot.screenplay.has("fireworks"):
+        elements.append(Fireworks(shot))
     if shot.palette.cloud_cover > 0:
         elements.append(CloudDeck(shot))
     if shot.screenplay.mood in _FAIR:
@@ -128,13 +131,13 @@ def _cast(shot: Shot, foot_row: FootRow | None) -> list[Actor]:
     """Return the subjects, the last one named farthest away."""
     subjects = shot.screenplay.subjects
     if shot.screenplay.riding:
-        mount = Actor(shot, subjects[1], rank=0, among=1, foot_row=foot_row)
-        return [Actor(shot, subjects[0], rank=0, among=1, foot_row=foot_row, mount=mount), mount]
+        mount = Actor(shot, subjects[1], Billing(), foot_row)
+        return [Actor(shot, subjects[0], Billing(), foot_row, mount=mount), mount]
     actors: list[Actor] = []
     for rank, subject in reversed(tuple(enumerate(subjects))):
         companions = _COMPANIONS if subject.many and subject.kind != "building" else 0
         actors += [
-            Actor(shot, subject, rank=rank, among=len(subjects), foot_row=foot_row, companion=companion)
+            Actor(shot, subject, Billing(rank, len(subjects), companion), foot_row)
             for companion in range(companions, -1, -1)
         ]
     return actors

@@ -1,0 +1,146 @@
+"""Runs the benchmarks and prints what they found: `python -m benchmarks poll submit`, or all of them."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks import lifecycle, machine, poll, startup, studio, submit
+from benchmarks.bench import Bench
+from benchmarks.figures import BenchmarkFailed, Report, number
+
+ALL: Final[Mapping[str, Callable[[Bench], Report]]] = {
+    "startup": startup.measure,
+    "poll": poll.measure,
+    "submit": submit.measure,
+    "lifecycle": lifecycle.measure,
+    "studio": studio.measure,
+}
+RESULTS: Final = Path(__file__).parent / "RESULTS.md"
+
+
+def main() -> int:
+    """Return 0 whatever was found, 1 if something could not be measured."""
+    asked = _arguments()
+    if sys.platform != "linux":
+        print("The benchmarks read /proc and pin processes to cores: they need Linux.", file=sys.stderr)
+        return 1
+    cores = tuple(sorted(os.sched_getaffinity(0)))
+    if len(cores) == 1:
+        print("There is one core only: server and load share it, and every figure is lower.", file=sys.stderr)
+    reports, failed = [], 0
+    with tempfile.TemporaryDirectory(prefix="filmgate-bench-", ignore_cleanup_errors=True) as scratch:
+        there = machine.describe(Path(scratch))
+        bench = Bench(scratch=Path(scratch), cores=cores, rounds=asked.rounds)
+        for name in asked.benchmarks or ALL:
+            began = time.perf_counter()
+            try:
+                report = ALL[name](bench)
+            except BenchmarkFailed as error:
+                print(f"{name} failed: {error}", file=sys.stderr)
+                failed = 1
+            else:
+                reports.append(replace(report, took_s=time.perf_counter() - began))
+    if asked.json:
+        print(json.dumps({"machine": there, "reports": [report.document() for report in reports]}, indent=2))
+    else:
+        _print(there, reports)
+    if asked.write:
+        RESULTS.write_text("\n".join(_page(there, reports)) + "\n", encoding="utf-8")
+    return failed
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure Filmgate.", epilog="A missed target is no error."
+    )
+    parser.add_argument(
+        "benchmarks", nargs="*", metavar="BENCHMARK", help=f"which of {', '.join(ALL)}; or all"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} too, beside this program")
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="how often to repeat; 5 by default"
+    )
+    asked = parser.parse_args()
+    if unknown := set(asked.benchmarks) - set(ALL):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
+    if not 1 <= asked.rounds <= 100:
+        parser.error("--rounds must be 1 to 100")
+    return asked
+
+
+# --- for people ---------------------------------------------------------------------------------
+
+
+def _print(there: Mapping[str, str], reports: Sequence[Report]) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in there.items():
+        facts.add_row(Text(name, style="dim"), value)
+    console.print(facts)
+    for report in reports:
+        console.print()
+        console.print(Text(report.name, style="bold"), Text(f"in {report.took_s:.0f} s", style="dim"))
+        console.print(Text(report.how, style="dim"))
+        console.print(_table(report))
+
+
+def _table(report: Report) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("", "median", "", "least .. most", "target", ""):
+        table.add_column(title, justify="right" if title in {"median", "least .. most"} else "left")
+    for figure in report.figures:
+        style = {"met": "green", "MISSED": "bold red"}.get(figure.verdict, "")
+        target = str(figure.target or "")
+        row = (figure.what, number(figure.median), figure.unit, figure.spread, target)
+        table.add_row(*map(Text, row), Text(figure.verdict, style=style))
+    return table
+
+
+# --- for the repository -------------------------------------------------------------------------
+
+
+def _page(there: Mapping[str, str], reports: Sequence[Report]) -> Iterator[str]:
+    yield "# What was measured"
+    yield ""
+    yield "Printed by `make bench ARGS=--write`. Medians; figures of two machines cannot be compared."
+    yield ""
+    yield "| | |"
+    yield "|---|---|"
+    yield from (f"| {name} | {value} |" for name, value in there.items())
+    for report in reports:
+        yield ""
+        yield f"## {report.name.capitalize()}"
+        yield ""
+        yield report.how
+        yield ""
+        yield "| | median | | least .. most | target | |"
+        yield "|---|--:|---|--:|---|---|"
+        for figure in report.figures:
+            what = figure.what.replace("  ", "&nbsp;&nbsp;", 1) if figure.what[0] == " " else figure.what
+            verdict = "**missed**" if figure.verdict == "MISSED" else figure.verdict
+            cells = (
+                what,
+                number(figure.median),
+                figure.unit,
+                figure.spread,
+                str(figure.target or ""),
+                verdict,
+            )
+            yield f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""How fast a client learns how its task stands, beside the fastest that this server can answer at all."""
+
+from benchmarks.bench import Bench, Costed, a_film, costed
+from benchmarks.client import Client
+from benchmarks.dialects.constant import PATHS
+from benchmarks.figures import Figure, Report, Target
+from benchmarks.load import Generator, Load, generator, request
+from benchmarks.service import Service
+
+CALLERS = 64
+SECONDS = 0.8
+LITELLM_PER_CPU_S = 66  # LiteLLM 1.106.2, the same request; measured on the design's machine
+
+HOW = f"""\
+{CALLERS} keep-alive connections ask for the status of one sandbox task, with a key, for {SECONDS} s at a
+time; the server has one core, the load another. Each kind of answer takes turns with a constant
+one of the same size behind the same server, application and authentication; a ratio is that of two
+runs side by side."""
+
+_WAYS = {
+    "B GET /v1/tasks/query": "/v1/tasks/query?task_id={}",
+    "A GET /api/v1/tasks": "/api/v1/tasks?task_id={}",
+    "C GET /v1/videos/{id}": "/v1/videos/{}",
+}
+
+
+def measure(bench: Bench) -> Report:
+    """Measure all three ways, of a finished and of a running task."""
+    program = ("benchmarks.serve",)
+    with (
+        Service(bench.scratch / "poll", cores=bench.server_core, program=program) as service,
+        generator(bench.load_core) as load,
+    ):
+        key = service.new_keys()[0]
+        client = Client(service, key)
+        kinds = _kinds(client)
+        service.settle()
+        rounds = []
+        for n in range(bench.rounds):
+            bench.say(f"poll: round {n + 1} of {bench.rounds}")
+            rounds.append({kind: _pair(load, service, key, *paths) for kind, paths in kinds.items()})
+    figures = [figure for kind in kinds for figure in _figures(kind, [pairs[kind] for pairs in rounds])]
+    every = [run.outcome.busy for pairs in rounds for pair in pairs.values() for run in pair]
+    figures.append(Figure(what="the load generator's use of its own core", unit="core", values=tuple(every)))
+    return Report(name="poll", how=HOW, figures=figures)
+
+
+def _kinds(client: Client) -> dict[str, tuple[str, str]]:
+    """Return the path of each kind of answer, and that of a constant answer of its size."""
+    done = client.submit(a_film("a small boat at sunset", "sandbox"))
+    client.wait(done, "completed", within_s=30)
+    stalled = client.submit(a_film("#stall a small boat at sunset", "sandbox"))
+    client.wait(stalled, "running", within_s=30)
+    kinds = {}
+    constants = iter(PATHS)
+    for status, task_id in (("succeeded", done), ("running", stalled)):
+        for way, path in _WAYS.items():
+            asked, constant = path.format(task_id), next(constants)
+            client.put(constant, {"task_id": task_id, "body": client.get(asked).decode()})
+            kinds[f"{way}, {status}"] = (asked, constant)
+    return kinds
+
+
+def _pair(load: Generator, service: Service, key: str, asked: str, constant: str) -> tuple[Costed, Costed]:
+    runs = [
+        costed(
+            load,
+            service,
+            Load(
+                port=service.port,
+                requests=(request("GET", path, key=key),),
+                connections=CALLERS,
+                contains=b"status",
+                seconds=SECONDS,
+            ),
+        )
+        for path in (asked, constant)
+    ]
+    return runs[0], runs[1]
+
+
+def _figures(kind: str, pairs: list[tuple[Costed, Costed]]) -> list[Figure]:
+    polls = [poll for poll, _ in pairs]
+    return [
+        Figure(what=kind, unit="requests/s", values=tuple(poll.outcome.per_s for poll in polls)),
+        Figure(
+            what="  the constant answer",
+            unit="requests/s",
+            values=tuple(constant.outcome.per_s for _, constant in pairs),
+        ),
+        Figure(
+            what="  ratio",
+            unit="",
+            values=tuple(poll.outcome.per_s / constant.outcome.per_s for poll, constant in pairs),
+            target=Target(at_least=0.5),
+        ),
+        Figure(
+            what="  for each CPU second",
+            unit="requests",
+            values=tuple(poll.per_cpu_s for poll in polls),
+            target=Target(at_least=100 * LITELLM_PER_CPU_S),
+        ),
+        Figure(what="  latency p50", unit="ms", values=tuple(poll.outcome.p50_ms for poll in polls)),
+        Figure(what="  latency p99", unit="ms", values=tuple(poll.outcome.p99_ms for poll in polls)),
+    ]
