@@ -20,6 +20,7 @@ class Client:
             headers={"authorization": f"Bearer {key}"},
             timeout=60,
             trust_env=False,
+            follow_redirects=True,
         )
 
     def get(self, path: str) -> bytes:

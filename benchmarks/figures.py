@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 
-class BenchmarkFailed(Exception):  # noqa: N818  (it says what happened)
+class BenchmarkFailed(Exception):
     """A benchmark measured something else than it claims to; its figures mean nothing."""
 
 

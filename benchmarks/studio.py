@@ -4,17 +4,17 @@ import io
 import time
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import av
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.bench import Bench, a_film
 from benchmarks.client import Client
 from benchmarks.figures import BenchmarkFailed, Figure, Report, Target
 from benchmarks.processes import pinned
 from benchmarks.service import Service
+from filmgate.providers.studio.encode import Planes
 from filmgate.providers.studio.order import FilmOrder
 from filmgate.providers.studio.stage import stage
 
@@ -30,11 +30,11 @@ PROMPTS = (
 SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
 
 HOW = f"""\
-A {SECONDS} s film with sound at {FPS} frames/s for each of three prompts (a lighthouse at sunset, a car in neon
-rain, a balloon over mountains), alone, by a render process that has made a film before: from the POST
-to the task's success over HTTP, so that queue, files and bill are included; checked for its frames and
-its sound. A figure is the median of the prompts. Bare x264 is PyAV's libx264 in one thread, veryfast, the
-studio's own settings, on the very frames that the studio drew for these films, ready in memory."""
+A {SECONDS} s film with sound at {FPS} frames/s for each of three prompts (a lighthouse at sunset, a car in
+neon rain, a balloon over mountains), alone, by a render process that has made a film before: from the
+POST to the task's success over HTTP, so queue, files and bill are included; checked for its frames and
+its sound. A figure is the median of the prompts. Bare x264 is PyAV's libx264 in one thread, veryfast,
+the studio's own settings, on the very frames that the studio drew for these films, ready in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +79,8 @@ def measure(bench: Bench) -> Report:
         figures.append(
             Figure(what=f"bare x264, {resolution}, one thread", unit="frames/s", values=tuple(bare))
         )
-        for way in WAYS:
-            if way.resolution == resolution:
-                figures.append(_ratio(way, took[way], bare, None if way.one_core else target))
+        ways = [way for way in WAYS if way.resolution == resolution]
+        figures += [_ratio(way, took[way], bare, None if way.one_core else target) for way in ways]
     return Report(name="studio", how=HOW, figures=figures)
 
 
@@ -100,7 +99,7 @@ def _ratio(way: _Way, took: list[float], bare: list[float], target: Target | Non
 
 def _films(bench: Bench, ways: list[_Way], cores: frozenset[int]) -> dict[_Way, list[float]]:
     directory = bench.scratch / f"studio-{len(cores)}"
-    with Service(directory, cores=cores, settings={"providers__studio__slots": 1}) as service:
+    with Service(directory, cores=cores) as service:
         client = Client(service, service.new_keys()[0])
         service.settle()
         warm_up = a_film(PROMPTS[0], "studio", duration_seconds=1, resolution="480p")
@@ -138,12 +137,14 @@ def _bare_fps(bench: Bench, prompt: str, width: int, height: int) -> float:
     bench.say(f"studio: bare x264, {height}p")
     order = FilmOrder(prompt=prompt, seed=SEED, width=width, height=height, duration_s=SECONDS, fps=FPS)
     footage = stage(order)
-    frames = [cv2.cvtColor(footage.frame(n), cv2.COLOR_BGRA2YUV_I420) for n in range(SECONDS * FPS)]
+    frames = [
+        cast("Planes", cv2.cvtColor(footage.frame(n), cv2.COLOR_BGRA2YUV_I420)) for n in range(SECONDS * FPS)
+    ]
     with pinned(bench.server_core):
         return _encode(frames, width, height)
 
 
-def _encode(frames: list[NDArray[np.uint8]], width: int, height: int) -> float:
+def _encode(frames: list[Planes], width: int, height: int) -> float:
     with av.open(io.BytesIO(), "w", format="mp4") as file:
         stream = file.add_stream("libx264", rate=FPS)
         context = stream.codec_context

@@ -11,7 +11,7 @@ from filmgate.core.admission import Limits
 from filmgate.core.attempt import Attempt
 from filmgate.core.catalogue import Catalogue
 from filmgate.core.change import Change
-from filmgate.core.errors import RemoteLost
+from filmgate.core.errors import RemoteLost, StoreUnavailable
 from filmgate.core.generation import Generation, OutputKind
 from filmgate.core.keys import Key
 from filmgate.core.task import Status, Task
@@ -30,12 +30,12 @@ from filmgate.ports.provider import (
     Succeeded,
 )
 from filmgate.ports.signals import Signals
-from filmgate.ports.store import Job
+from filmgate.ports.store import Job, Store
 from filmgate.ports.store import Outcome as Answer
 from filmgate.service.run_task import run_task
 from filmgate.service.submit_task import SubmitTask, submit_task
 from filmgate.store.sqlite import SqliteStore
-from tests.fakes import MODELS, NOON, CountingEntropy, ManualClock, MemoryBlobs, MemoryStore, SilentDispatch
+from tests.fakes import MODELS, NOON, CountingEntropy, ManualClock, MemoryBlobs, SilentDispatch
 from tests.stores import findings, fund
 
 FUNDS: Final = 100_000_000
@@ -68,32 +68,21 @@ class Fate:
 
 
 class MortalStore(SqliteStore):
-    """The real store: the process may die before each call, and right after it was done."""
+    """The real store: the process may die before each call, and right after it was done.
+
+    The next `failures` commits find the disk full, and so does commit number `fails_at`.
+    """
 
     fate: Fate
+    failures = 0
+    fails_at = 0
 
     async def commit(self, change: Change) -> Answer:
         self.fate.step()
-        answer = await super().commit(change)
-        self.fate.step()
-        return answer
-
-    async def task(self, task_id: str) -> Task | None:
-        self.fate.step()
-        return await super().task(task_id)
-
-    async def attempts(self, task_id: str) -> Sequence[Attempt]:
-        self.fate.step()
-        return await super().attempts(task_id)
-
-
-class MortalMemoryStore(MemoryStore):
-    """The store in memory, with the same fate: for tests of very many lives."""
-
-    fate: Fate
-
-    async def commit(self, change: Change) -> Answer:
-        self.fate.step()
+        self.fails_at -= 1
+        if self.fails_at == 0 or self.failures > 0:
+            self.failures -= self.failures > 0
+            raise StoreUnavailable("the disk is full")
         answer = await super().commit(change)
         self.fate.step()
         return answer
@@ -152,6 +141,8 @@ class ScriptedProvider:
     starts: list[str] = field(default_factory=list)
     works: dict[RemoteId, Work] = field(default_factory=dict)
     cancelled: list[RemoteId] = field(default_factory=list)
+    stoppable: bool = True
+    before_submit: Hook | None = None
     during_submit: Hook | None = None
     during_poll: Hook | None = None
 
@@ -160,6 +151,8 @@ class ScriptedProvider:
 
     async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
         self.fate.step()
+        if self.before_submit is not None:
+            await self.before_submit()
         if self.refusals:
             raise self.refusals.pop(0)
         remote_id = RemoteId(reference if self.idempotent else f"remote-{len(self.starts) + 1}")
@@ -188,7 +181,7 @@ class ScriptedProvider:
     async def cancel(self, remote_id: RemoteId) -> None:
         self.fate.step()
         self.cancelled.append(remote_id)
-        if remote_id in self.works:
+        if remote_id in self.works and self.stoppable:
             self.works[remote_id].reports = [CANCELLED]
         self.fate.step()
 
@@ -228,7 +221,7 @@ class Stage:
     """One world, its provider called `studio`, and ada with a hundred credits."""
 
     ports: Ports
-    store: MortalStore | MortalMemoryStore
+    store: MortalStore
     provider: ScriptedProvider
     clock: ManualClock
     signals: ClockSignals
@@ -278,22 +271,17 @@ class Stage:
 
 
 async def a_stage(
-    directory: Path | None,
+    directory: Path,
     *reports: Report,
     idempotent: bool = True,
     refusals: Sequence[Exception] = (),
     limits: Limits = LIMITS,
 ) -> Stage:
-    """Return a world over a store in `directory`, or in memory, with a provider of this script."""
+    """Return a world over a store in `directory`, with a provider of this script."""
     fate, clock = Fate(), ManualClock()
     signals = ClockSignals(clock)
-    store: MortalStore | MortalMemoryStore
-    if directory is None:
-        store = MortalMemoryStore(limits)
-    else:
-        opened = MortalStore.open(directory, limits=limits, serving=True)
-        assert isinstance(opened, MortalStore)
-        store = opened
+    store = MortalStore.open(directory, limits=limits, serving=True)
+    assert isinstance(store, MortalStore)
     store.fate = fate
     await fund(store, "ada", amount=FUNDS)
     provider = ScriptedProvider(
@@ -317,7 +305,7 @@ def a_backend(provider: ScriptedProvider, *, poll_interval_s: float = 0) -> Back
 
 
 def some_ports(
-    store: SqliteStore | MemoryStore,
+    store: Store,
     providers: dict[str, Backend],
     *,
     clock: ManualClock,

@@ -24,6 +24,7 @@ from filmgate.core.task import TERMINAL, Phase, Route, Status, Task
 from tests.calls import Client, Reply, clients
 from tests.fakes import NOON, World, a_generation, a_task, a_world, an_output
 
+A_VENDORS: Final = Route(provider="studio", model="vendor-model-9")
 GOLDEN: Final = Path(__file__).parent / "golden"
 DIALECTS: Final = {dialect.name: dialect for dialect in find_dialects()}
 TRACE: Final = "(trace id)"
@@ -66,7 +67,9 @@ def a_golden_task(status: Status) -> Task:
     """Return the one task whose every status each dialect has on file."""
     generation = a_generation(
         return_last_frame=True,
-        media=(Media(kind=MediaKind.IMAGE, role=MediaRole.FIRST_FRAME, url="https://pictures.example/a.png"),),
+        media=(
+            Media(kind=MediaKind.IMAGE, role=MediaRole.FIRST_FRAME, url="https://pictures.example/a.png"),
+        ),
         resolution="720p",
     )
     task = a_task(status, generation=generation, out_task_id="order-7", request_id="r-7", metadata={"a": 1})
@@ -74,7 +77,9 @@ def a_golden_task(status: Status) -> Task:
         return replace(task, phase=Phase.GENERATING)
     if status is Status.SUCCEEDED:
         more = (OutputKind.LAST_FRAME, OutputKind.THUMBNAIL)
-        return replace(task, outputs=(an_output(), *(an_output(kind, content=kind.encode()) for kind in more)))
+        return replace(
+            task, outputs=(an_output(), *(an_output(kind, content=kind.encode()) for kind in more))
+        )
     return task
 
 
@@ -83,7 +88,11 @@ def pictures() -> Task:
     generation = Generation(prompt="two cats", width=1024, height=1024, seed=3, n=2)
     outputs = tuple(an_output(OutputKind.IMAGE, content=name) for name in (b"one", b"two"))
     return a_task(
-        Status.SUCCEEDED, model="studio-image", model_id="studio-image", generation=generation, outputs=outputs
+        Status.SUCCEEDED,
+        model="studio-image",
+        model_id="studio-image",
+        generation=generation,
+        outputs=outputs,
     )
 
 
@@ -218,7 +227,7 @@ async def test_what_a_vendor_calls_things_stays_inside(dialect: Dialect) -> None
     for status in Status:
         world = a_world()
         (ada,) = clients(world, "ada")
-        task = world.put(replace(a_golden_task(status), route=Route(provider="studio", model="vendor-model-9")))
+        task = world.put(replace(a_golden_task(status), route=A_VENDORS))
         world.store.tries[task.id, 1] = Attempt(
             task_id=task.id, n=1, provider="studio", intent_at=NOON, remote_id="vendor-id-9"
         )
@@ -235,7 +244,7 @@ async def test_what_a_vendor_calls_things_stays_inside(dialect: Dialect) -> None
 def every_error() -> Iterator[FilmgateError]:
     """Return one error of each class, as its raiser would make it."""
     for kind in sorted(kinds_of(FilmgateError), key=lambda kind: kind.__name__):
-        yield kind("what is wrong", param="field")if kind not in _OWN_SHAPE else kind("what is wrong")
+        yield kind("what is wrong", param="field") if kind not in _OWN_SHAPE else kind("what is wrong")
     yield errors.IdempotencyMismatch("what is wrong", param="out_task_id")
 
 
@@ -278,7 +287,7 @@ MALFORMED: Final = {
     "a model that is a list": b'{"model": ["studio"], "prompt": "a"}',
     "an unknown model": b'{"model": "nobody\'s", "prompt": "a"}',
     "a length of nothing": b'{"model": "studio", "prompt": "a", "duration": 0, "duration_seconds": 0}',
-    "a length in words": b'{"model": "studio", "prompt": "a", "duration": "five", "duration_seconds": "five"}',
+    "a length in words": b'{"model": "studio", "prompt": "a", "duration": "ten", "duration_seconds": "ten"}',
     "half a second": b'{"model": "studio", "prompt": "a", "duration": 5.5, "duration_seconds": 5.5}',
     "true seconds": b'{"model": "studio", "prompt": "a", "duration": true, "duration_seconds": true}',
     "a shape nobody has": b'{"model": "studio", "prompt": "a", "aspect_ratio": "5:1"}',

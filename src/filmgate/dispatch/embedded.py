@@ -58,7 +58,8 @@ class EmbeddedDispatch:
         self._freed.set()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), ADMIT_EVERY_S)
+                async with asyncio.timeout(ADMIT_EVERY_S):
+                    await self._freed.wait()
             self._freed.clear()
             try:
                 self.start(await ports.store.admit(ports.clock.now()))

@@ -19,7 +19,9 @@ from filmgate.core.errors import (
     ModelUnavailable,
     ProviderError,
     ProviderMisconfigured,
+    ProviderRejected,
     RemoteLost,
+    StoreUnavailable,
     SubmissionUnclear,
 )
 from filmgate.core.retry import again_at
@@ -32,6 +34,7 @@ from filmgate.service.settle_task import fail, succeed
 
 PROGRESS_EVERY: Final = timedelta(seconds=1)
 UPSTREAM_TROUBLE_S: Final = 5.0  # between questions that the provider could not answer
+STORE_TROUBLE_S: Final = 1.0  # between tries to save what only this run knows
 DRAIN_TRIES: Final = 60
 
 
@@ -106,7 +109,7 @@ class _Run:
         try:
             remote_id = await self.provider.submit(self.task.generation, reference=self.attempt.reference)
         except ProviderError as error:
-            await self._not_submitted(error)
+            await self._save_refusal(error)
             return None
         await self._save_acceptance(remote_id)
         return remote_id
@@ -127,13 +130,26 @@ class _Run:
             # Kept with the first report: until then the same reference finds the same work again.
             self.attempt = accepted
             return
+        while self.attempt.remote_id is None:
+            following = self.task.still(at=self.ports.clock.now(), phase=Phase.GENERATING)
+            try:
+                await self._save(following, attempt=accepted)
+            except StoreUnavailable:
+                # The id is nowhere but here: to let go of it now would make an orphan of the work.
+                await self.ports.signals.wait(self.task.id, timeout_s=STORE_TROUBLE_S)
+            except Conflict:
+                # The task ended meanwhile. Whoever closes this attempt needs the id all the same.
+                await save(self.ports, aside(accepted))
+                raise
+
+    async def _save_refusal(self, error: ProviderError) -> None:
         try:
-            await self._save(
-                self.task.still(at=self.ports.clock.now(), phase=Phase.GENERATING), attempt=accepted
-            )
+            await self._not_submitted(error)
         except Conflict:
-            # The task ended meanwhile. Whoever closes this attempt needs the id all the same.
-            await save(self.ports, aside(accepted))
+            # The task ended meanwhile. What never started is then no suspected orphan.
+            if not error.landed:
+                refused = self.attempt.close(Outcome.REFUSED, at=self.ports.clock.now())
+                await save(self.ports, aside(refused, lease_no=self.job.lease_no))
             raise
 
     async def _not_submitted(self, error: ProviderError) -> None:
@@ -170,8 +186,8 @@ class _Run:
             wait_s = self.capabilities.poll_interval_s
             try:
                 report = await self._ask(remote_id)
-            except RemoteLost as lost:
-                await self._fail(lost, Outcome.FAILED)
+            except (RemoteLost, ProviderRejected) as final:
+                await self._fail(final, Outcome.FAILED)
                 return
             except ProviderError:
                 wait_s = UPSTREAM_TROUBLE_S
@@ -254,33 +270,38 @@ async def _drain(ports: Ports, job: Job, backend: Backend | None, attempts: Sequ
     """Stop and close what still runs upstream for a task that has ended; its result is not wanted."""
     for attempt in attempts:
         if attempt.closed_at is None:
-            outcome = Outcome.ORPHANED if backend is None else await _stop(ports, backend, attempt, job)
-            closed = attempt.close(outcome, at=ports.clock.now())
+            closed = (
+                attempt.close(Outcome.ORPHANED, at=ports.clock.now())
+                if backend is None
+                else await _stopped(ports, backend, attempt, job)
+            )
             await save(ports, aside(closed, lease_no=job.lease_no))
 
 
-async def _stop(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> Outcome:
+async def _stopped(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> Attempt:
+    """Return the attempt closed as the provider says, with its id and what it cost all the same."""
     remote_id = await _find(ports, backend, attempt, job)
     if remote_id is None:
-        return Outcome.ORPHANED
+        return attempt.close(Outcome.ORPHANED, at=ports.clock.now())
+    known = replace(attempt, remote_id=remote_id)
     for _ in range(DRAIN_TRIES):
         with contextlib.suppress(ProviderError):
             await backend.provider.cancel(remote_id)
             try:
                 report = await backend.provider.poll(remote_id)
             except RemoteLost:
-                return Outcome.CANCELLED
+                return known.close(Outcome.CANCELLED, at=ports.clock.now())
             match report:
-                case Succeeded():
+                case Succeeded(upstream_cost=cost):
                     await backend.provider.forget(remote_id)
-                    return Outcome.SUCCEEDED
+                    return known.close(Outcome.SUCCEEDED, at=ports.clock.now(), upstream_cost=cost)
                 case Failed():
                     await backend.provider.forget(remote_id)
-                    return Outcome.CANCELLED
+                    return known.close(Outcome.CANCELLED, at=ports.clock.now())
                 case Running():
                     pass
         await asyncio.sleep(max(backend.capabilities.poll_interval_s, 0.05))
-    return Outcome.ORPHANED
+    return known.close(Outcome.ORPHANED, at=ports.clock.now())
 
 
 async def give_up(ports: Ports, job: Job) -> None:
@@ -289,7 +310,8 @@ async def give_up(ports: Ports, job: Job) -> None:
     assert task is not None, "a job belongs to a stored task"
     now = ports.clock.now()
     attempts = await ports.store.attempts(job.task_id)
-    orphans = tuple(a.close(Outcome.ORPHANED, at=now) for a in attempts if a.closed_at is None)
+    sent = [one for one in attempts if one.intent_at is not None and one.closed_at is None]
+    orphans = tuple(one.close(Outcome.ORPHANED, at=now) for one in sent)
     if task.ended:
         await save(ports, aside(*orphans, lease_no=job.lease_no))
         return

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,11 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route as ExtraRoute
+from starlette.types import Message
 
-from filmgate.api.answer import Stream
+from filmgate.api.answer import Answer, Stream
 from filmgate.api.app import _Reply, create_app
+from filmgate.api.call import Call
 from filmgate.api.dialect import Owners, find_dialects
 from filmgate.api.routing import Route, Table
 from filmgate.core.admission import Limits
@@ -23,7 +25,7 @@ from tests.calls import WEB, Client, clients
 from tests.fakes import a_world
 
 A_VIDEO = {"model": "studio", "prompt": "a lighthouse"}
-IN_SHAPE = {
+IN_SHAPE: dict[str, Callable[[Any], bool]] = {
     "loova": lambda body: body["data"] is None and body["code"] >= 400 and len(body["trace_id"]) == 32,
     "bytespike": lambda body: set(body["error"]) == {"message", "type", "param", "code"},
     "openai": lambda body: body["error"]["code"].isdigit(),
@@ -135,7 +137,7 @@ async def test_extra_routes_answer_where_no_dialect_does() -> None:
 
 
 def test_a_literal_path_wins_over_a_name_in_it() -> None:
-    async def handle(_: object) -> Any:
+    async def handle(_: Call) -> Answer:
         raise NotImplementedError
 
     table = Table([Route(method="GET", path=path, handle=handle) for path in ("/a/{x}", "/a/b", "/a/{x}/c")])
@@ -251,7 +253,7 @@ async def test_a_body_that_does_not_come_is_408() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def send(message: Any) -> None:
+    async def send(message: Message) -> None:
         sent.append(message)
 
     sent_some: list[int] = []
@@ -268,7 +270,7 @@ async def test_a_client_that_leaves_in_mid_body_is_told_nothing() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:
+    async def send(message: Message) -> None:
         raise AssertionError(message)
 
     await app(a_scope(world.keys["ada"]), receive, send)
@@ -280,7 +282,7 @@ async def test_a_download_ends_when_its_client_leaves() -> None:
     world = a_world()
     pieces = 0
 
-    async def endless() -> Any:
+    async def endless() -> AsyncGenerator[bytes]:
         nonlocal pieces
         while True:
             pieces += 1
@@ -290,7 +292,7 @@ async def test_a_download_ends_when_its_client_leaves() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
 
-    async def send(_: Any) -> None:
+    async def send(_: Message) -> None:
         pass
 
     await _Reply(receive, send, "0" * 32).send(Stream(endless(), 200, []))
@@ -315,10 +317,10 @@ async def test_the_server_may_start_and_stop_it() -> None:
     asked = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent: list[Any] = []
 
-    async def receive() -> Any:
+    async def receive() -> Message:
         return asked.pop(0)
 
-    async def send(message: Any) -> None:
+    async def send(message: Message) -> None:
         sent.append(message["type"])
 
     await app({"type": "lifespan"}, receive, send)

@@ -198,9 +198,13 @@ def _mutated(link: str, other: str, chance: random.Random) -> str:
         lambda: link + digit,
         lambda: link.replace(expires, f"exp={int(expires[4:]) + chance.choice((-1, 1, 10_000))}"),
         lambda: link.replace(path[7:71], other),
-        lambda: link.replace("/files/", chance.choice(("/files/../files/", "/files//", "/files/%2e%2e/", "//"))),
+        lambda: link.replace(
+            "/files/", chance.choice(("/files/../files/", "/files//", "/files/%2e%2e/", "//"))
+        ),
         lambda: link.replace(".mp4?", chance.choice((".mp4%00?", ".html?", ".mp4/?", "?", ".MP4?"))),
-        lambda: link.replace("name=a.mp4", chance.choice(("name=b.mp4", "name=", "x=1", "name=a.mp4&name=a.mp4"))),
+        lambda: link.replace(
+            "name=a.mp4", chance.choice(("name=b.mp4", "name=", "x=1", "name=a.mp4&name=a.mp4"))
+        ),
         lambda: link.replace("kid=1", chance.choice(("kid=2", "kid=", "kid=1&kid=1", "kid=%31&x=1"))),
         lambda: link + chance.choice(("&", "&x=1", "&exp=99999999999", "&name=a.mp4", "%00", "&sig=")) + "x",
         lambda: path,

@@ -6,10 +6,10 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from filmgate.api.limits import DeadlineProtocol
 
@@ -29,7 +29,7 @@ class Impatient(DeadlineProtocol):
     stalled_s = LIMIT_S
 
 
-async def app(scope: Any, receive: Any, send: Any) -> None:
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer at once, or after the body where the path says so, or with far too much."""
     body = b"hello"
     if scope["path"] == "/echo":
@@ -53,7 +53,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 async def serving() -> AsyncIterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, http=Impatient, ws="none", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=1
+        app,
+        http=Impatient,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=1,
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve([listener]))
@@ -66,7 +72,9 @@ async def serving() -> AsyncIterator[tuple[str, int]]:
         listener.close()
 
 
-async def until_closed(address: tuple[str, int], *said: bytes, then: bytes | None = None) -> tuple[bytes, float]:
+async def until_closed(
+    address: tuple[str, int], *said: bytes, then: bytes | None = None
+) -> tuple[bytes, float]:
     """Say something, perhaps again and again, and return what came until the end, and after how long."""
     reader, writer = await asyncio.open_connection(*address)
     begun = time.monotonic()
@@ -100,7 +108,15 @@ async def until_closed(address: tuple[str, int], *said: bytes, then: bytes | Non
         (GET + b"x: ", b"y"),
         (b"GET /" + b"a" * 100, b"a"),
     ],
-    ids=["nothing", "empty lines", "a letter", "half a header", "line by line", "letter by letter", "a long path"],
+    ids=[
+        "nothing",
+        "empty lines",
+        "a letter",
+        "half a header",
+        "line by line",
+        "letter by letter",
+        "a long path",
+    ],
 )
 async def test_a_request_that_is_not_said_in_time_is_cut_off(said: bytes, then: bytes | None) -> None:
     async with serving() as address:
@@ -141,7 +157,8 @@ async def test_a_slow_body_is_left_to_the_application() -> None:
         for _ in range(6):
             await asyncio.sleep(LIMIT_S / 4)
             writer.write(b"x")
-        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await reader.read()
         writer.close()
 
     assert answer.endswith(b"xxxxxx")
@@ -154,7 +171,8 @@ async def test_requests_that_follow_one_another_in_time_are_all_answered() -> No
             writer.write(GET[: 5 + n])
             await asyncio.sleep(LIMIT_S / 4)
             writer.write(GET[5 + n :] + b"\r\n")
-            answer = await asyncio.wait_for(reader.readuntil(b"hello"), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await reader.readuntil(b"hello")
             assert b"200 OK" in answer
         writer.close()
 
@@ -197,12 +215,13 @@ async def test_what_is_not_http_is_told_so_in_shape() -> None:
 
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     async with serving() as (host, port):
-        reader, writer = await asyncio.open_connection(host, port, limit=1)
+        _, writer = await asyncio.open_connection(host, port, limit=1)
         writer.write(b"GET /much HTTP/1.1\r\nhost: x\r\n\r\n")
         begun = time.monotonic()
 
         # The application comes to its end although nobody takes what it sends: the rest goes nowhere.
-        await asyncio.wait_for(SENT.acquire(), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await SENT.acquire()
         writer.transport.abort()
 
     assert LIMIT_S * 0.9 < time.monotonic() - begun < LIMIT_S + 2

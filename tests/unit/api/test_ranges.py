@@ -27,7 +27,7 @@ from filmgate.api.ranges import Unsatisfiable, parse_range
         ("bytes=a-b", None),
         ("bytes=1 - 2", None),
         ("bytes=+1-2", None),
-        ("bytes=١-٢", None),
+        ("bytes=\u0661-\u0662", None),
         ("", None),
     ],
 )

@@ -209,7 +209,8 @@ class _Child:
 
     async def _obituary(self) -> str:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _GOODBYE_S)
+            async with asyncio.timeout(_GOODBYE_S):
+                await self._process.wait()
         if self._verdict is not None:
             return self._verdict
         match self._process.returncode:

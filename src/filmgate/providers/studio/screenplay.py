@@ -163,8 +163,8 @@ _THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
     ),
     "snow": (
         (
-            r"snow|snowy|snowing|snowfall|snow-capped|snowcapped|snow-covered|winter|wintry|blizzard|icy|frozen|"
-            r"arctic|antarctic|glacier|christmas"
+            r"snow|snowy|snowing|snowfall|snow-capped|snowcapped|snow-covered|winter|wintry|blizzard|"
+            r"ice(?! cream)|iceberg|icy|frozen|arctic|antarctic|glacier|christmas"
         ),
         "雪|冬|冰川|冰封|圣诞|\\b(?:schnee|neige|nieve|neve)\\b|снег|눈 덮인",
     ),

@@ -13,6 +13,7 @@ from filmgate.providers.studio.screenplay import Mood, Screenplay
 Sound = NDArray[np.float32]  # (samples,) or (samples, 2)
 
 PEAK: Final = 0.7
+_SEEDS: Final = 2**64  # the generator takes no negative seed
 _FADE_IN_S: Final = 0.4
 _FADE_OUT_S: Final = 0.6
 _LONGEST_NOISE_S: Final = 8  # longer noise repeats with a crossfade: no one hears it, and it costs less
@@ -36,7 +37,7 @@ _MINOR: Final = ((0, 3, 7, 10), (0, 7, 12, 15), (0, 5, 8, 14))
 
 def soundtrack(screenplay: Screenplay, *, prompt: str, seed: int, duration_s: int) -> Sound:
     """Return exactly `duration_s` of stereo sound that fades in and out."""
-    dice = np.random.default_rng([seed, zlib.crc32(prompt.encode()), zlib.crc32(b"sound")])
+    dice = np.random.default_rng([seed % _SEEDS, zlib.crc32(prompt.encode()), zlib.crc32(b"sound")])
     mix = _Mix(dice, duration_s)
     for wanted, add in _parts(screenplay):
         if wanted:

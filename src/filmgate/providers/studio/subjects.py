@@ -26,7 +26,7 @@ _HEADER: Final = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://ww
 class Subject:
     """One thing to show: which drawing, how it moves, how tall it stands beside a person of 1.
 
-    `coastal` ones live by the sea; `many` asks for a group.
+    `coastal` ones live by the sea; one that `flutters` beats its wings; `many` asks for a group.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Subject:
     faces_right: bool = False
     glows: bool = False
     coastal: bool = False
+    flutters: bool = False
     many: bool = False
 
 
@@ -42,7 +43,9 @@ class Subject:
 def cast() -> Mapping[str, Subject]:
     """Return every subject by name."""
     table = _cast_table()
-    right, glowing, coastal = (frozenset(table[trait]) for trait in ("faces_right", "glowing", "coastal"))
+    right, glowing, coastal, flutters = (
+        frozenset(table[trait]) for trait in ("faces_right", "glowing", "coastal", "flutters")
+    )
     return {
         name: Subject(
             name=name,
@@ -51,6 +54,7 @@ def cast() -> Mapping[str, Subject]:
             faces_right=name in right,
             glows=name in glowing,
             coastal=name in coastal,
+            flutters=name in flutters,
         )
         for kind in get_args(Kind)
         for name, scale in table[kind].items()

@@ -32,7 +32,10 @@ def loova() -> Client:
         ({"prompt": "a", "duration": 5.5}, "duration: must be a whole number"),
         ({"prompt": "a", "ratio": "2:1"}, "ratio: must be one of "),
         ({"prompt": "a", "aspect_ratio": "2:1"}, "aspect_ratio: must be one of "),
-        ({"prompt": "a", "functionMode": "magic"}, "functionMode: must be 'omni_reference' or 'first_last_frames'"),
+        (
+            {"prompt": "a", "functionMode": "magic"},
+            "functionMode: must be 'omni_reference' or 'first_last_frames'",
+        ),
         ({"prompt": "a", "function_mode": "first_last_frames"}, "image_urls: first_last_frames takes"),
         ({"prompt": "a", "function_mode": "first_last_frames", "image_urls": [A, B, C]}, "image_urls: "),
         (

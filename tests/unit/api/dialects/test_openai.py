@@ -92,7 +92,12 @@ async def test_all_mistakes_are_told_at_once() -> None:
     reply = await ada.post(VIDEOS, {"prompt": 1, "seconds": "x", "seed": "y", "watermark": "z"})
 
     message = reply.json["error"]["message"]
-    assert [part.partition(":")[0] for part in message.split("; ")] == ["prompt", "seconds", "seed", "watermark"]
+    assert [part.partition(":")[0] for part in message.split("; ")] == [
+        "prompt",
+        "seconds",
+        "seed",
+        "watermark",
+    ]
 
 
 async def test_json_and_multipart_mean_the_same() -> None:
@@ -189,7 +194,8 @@ async def test_a_page_between_two_videos_has_what_lies_between() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=101", "limit=x", "limit=-1", "order=up", "after=x", "before=task_1", "limit=1.5"]
+    "query",
+    ["limit=0", "limit=101", "limit=x", "limit=-1", "order=up", "after=x", "before=task_1", "limit=1.5"],
 )
 async def test_a_page_that_cannot_be_is_400(query: str) -> None:
     _, ada = videos(1)

@@ -3,7 +3,7 @@
 import pytest
 
 from filmgate.providers.studio.lexicon import find_subjects
-from filmgate.providers.studio.subjects import cast, drawing, own_words
+from filmgate.providers.studio.subjects import cast, drawing, own_words, packed
 
 
 def _names(prompt: str) -> list[str]:
@@ -53,6 +53,7 @@ def test_no_subject_is_better_than_a_wrong_one(prompt: str) -> None:
 def test_many_are_told_from_one() -> None:
     assert find_subjects("birds over a lake")[0].many
     assert find_subjects("一群鸟")[0].many
+    assert find_subjects("a school of fish")[0].many
     assert not find_subjects("a bird over a lake")[0].many
     assert not find_subjects("the bird's nest")[0].many
 
@@ -71,3 +72,10 @@ def test_every_member_of_the_cast_has_a_drawing_of_the_height_asked_for() -> Non
 
         assert abs(picture.shape[0] - 24) <= 2, subject.name
         assert picture.shape[2] == 4
+
+
+def test_the_vendored_data_says_where_it_comes_from() -> None:
+    assert [(source["package"], source["licence"]) for source in packed()["sources"]] == [
+        ("@iconify-json/noto@1.2.9", "Apache-2.0"),
+        ("emojibase-data@17.0.0", "MIT"),
+    ]

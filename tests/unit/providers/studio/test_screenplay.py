@@ -25,6 +25,9 @@ from filmgate.providers.studio.screenplay import Mood, Move, Thing, read_prompt
         ("雪山上的极光", "night", {"snow", "mountains", "aurora"}),
         ("清晨的森林", "dawn", {"forest"}),
         ("沙漠", "day", {"desert"}),
+        ("fireworks over the harbour", "night", {"fireworks", "water"}),
+        ("Sonnenuntergang am Meer", "sunset", {"water"}),
+        ("une forêt sous la neige", "day", {"forest", "snow"}),
     ],
 )
 def test_hour_and_place_are_read(prompt: str, mood: Mood, things: set[Thing]) -> None:
@@ -44,6 +47,7 @@ def test_hour_and_place_are_read(prompt: str, mood: Mood, things: set[Thing]) ->
         ("underwater coral reef", "water"),
         ("a palm tree on a beach", "forest"),
         ("夜空の花火", "flowers"),
+        ("an ice cream van", "snow"),
     ],
 )
 def test_a_word_inside_another_means_nothing(prompt: str, absent: Thing) -> None:
@@ -74,3 +78,17 @@ def test_a_prompt_without_a_place_is_set_where_its_subject_lives() -> None:
 
 def test_spaces_and_capitals_do_not_matter() -> None:
     assert read_prompt("  A Snowy\n MOUNTAIN ") == read_prompt("a snowy mountain")
+
+
+def test_one_subject_rides_another_when_the_prompt_says_so() -> None:
+    assert read_prompt("an astronaut riding a horse").riding
+    assert not read_prompt("an astronaut and a horse").riding
+    assert not read_prompt("a cat riding a castle").riding
+    assert not read_prompt("riding through the hills").riding
+
+
+def test_only_open_space_and_the_deep_have_no_horizon() -> None:
+    assert not read_prompt("a distant galaxy").grounded
+    assert not read_prompt("deep sea").grounded
+    assert read_prompt("an astronaut on the moon").grounded
+    assert read_prompt("the sea").grounded

@@ -13,12 +13,12 @@ from filmgate.providers.studio.scene.pixels import Image, place
 from filmgate.providers.studio.scene.relief import EYE
 from filmgate.providers.studio.scene.shot import Moment, Shot
 from filmgate.providers.studio.scene.stamp import Stance, stamp
+from filmgate.providers.studio.scene.terrain import MIDDLE_DEPTH, NEAR_DEPTH, NEAR_UNTIL
 from filmgate.providers.studio.subjects import Kind, Subject, cast
 
 PERSON: Final = 0.19  # a person's height on the plain: a little under the viewer's eye
 FootRow = Callable[[float, float], float]  # (column, distance) -> row where a foot stands
 
-_DEPTH: Final = 0.75
 _FLANK: Final = 0.66  # of a mount's height, from the top
 
 
@@ -60,8 +60,9 @@ class Actor:
         self._shot, self._subject, self._mount = shot, subject, mount
         self._on_ground = foot_row is not None and subject.kind not in {"boat", "fly", "swim", "space"}
         self._phase = float(dice.uniform(0, 2 * math.pi))
-        self._heading = int(dice.choice([-1, 1]))
         self._share = shot.subject_x if billing.among == 1 else _spread(shot, billing)
+        # Towards the middle, so that it has room before it and stays in the frame.
+        self._heading = 1 if self._share < 0.5 else -1
         self._distance = (0.42 + 0.5 * subject.scale) / shot.subject_scale * (1 + 0.28 * rank)
         self._altitude = float(dice.uniform(0.34, 0.6))
         if companion:
@@ -71,6 +72,10 @@ class Actor:
         self._height = _height(shot, subject, self._distance, rank) * (
             0.92 - 0.13 * companion if companion else 1
         )
+        # On the same depth as the ground it stands on, or its feet would slide.
+        self._depth = MIDDLE_DEPTH if self._on_ground and self._distance > NEAR_UNTIL else NEAR_DEPTH
+        if not self._on_ground and shot.has_horizon and subject.kind not in {"boat", "swim", "fly", "space"}:
+            self._depth = 0.0  # at the far waterline
         self._foot = self._foot_line(foot_row)
         self._costume: Costume = dress(shot, subject, round(self._height), distance=self._distance)
 
@@ -101,7 +106,7 @@ class Actor:
     def draw(self, canvas: Image, moment: Moment) -> None:
         """Draw the actor with what ties it to its place: a shadow or a reflection."""
         pose, kind = self._pose(moment), self._subject.kind
-        scale = scale_at(moment, _DEPTH)
+        scale = scale_at(moment, self._depth)
         x, y = self._seen_at(moment, pose.x, pose.y)
         _, foot = self._seen_at(moment, pose.x, self._foot)
         flip = scale if (pose.heading > 0) == self._subject.faces_right else -scale
@@ -115,11 +120,12 @@ class Actor:
         if self._costume.halo is not None:
             middle = y - (self._anchor() - 0.5) * self._height * scale
             place(canvas, self._costume.halo, x, middle, glow=True)
+        wings = 0.7 + 0.3 * math.sin(moment.seconds * 11 + self._phase) if self._subject.flutters else 1.0
         stance = Stance(
             x=x,
             y=y,
             anchor=self._anchor(),
-            across=flip,
+            across=flip * wings,
             down=scale,
             turn=pose.lean,
             cut_below=foot if afloat and kind == "swim" else None,
@@ -128,7 +134,7 @@ class Actor:
 
     def _seen_at(self, moment: Moment, x: float, y: float) -> tuple[float, float]:
         """Return where the camera sees a point at the actor's depth."""
-        _, left, top = camera_matrix(self._shot, moment, left=x, top=y, depth=_DEPTH)
+        _, left, top = camera_matrix(self._shot, moment, left=x, top=y, depth=self._depth)
         return left, top
 
     def saddle(self, moment: Moment) -> Pose:

@@ -108,7 +108,7 @@ _DUSK: Final = Palette(
     cloud_lit="#d895a0",
     cloud_shade="#4a4576",
     water="#151c42",
-    sun_height=(0.0, 0.05),
+    sun_height=(0.05, 0.11),
     glow=0.8,
     stars=0.5,
     cloud_cover=0.4,
@@ -143,7 +143,7 @@ _STORM: Final = Palette(
     disc="none",
     glow=0.2,
     cloud_cover=0.92,
-    haze_depth=0.7,
+    haze_depth=0.9,
     bloom_from=170,
 )
 _OVERCAST: Final = Palette(

@@ -1,4 +1,4 @@
-"""Particles: embers, fireflies, petals and bubbles; where each one is follows from the time alone."""
+"""Particles: embers, fireflies, petals, leaves and bubbles; where each one is follows from the time alone."""
 
 import math
 from typing import Final, Literal
@@ -9,11 +9,12 @@ import numpy as np
 from filmgate.providers.studio.scene.pixels import Image, Plane, colour, light
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
-ParticleKind = Literal["embers", "fireflies", "petals", "bubbles"]
+ParticleKind = Literal["embers", "fireflies", "petals", "leaves", "bubbles"]
 _LOOKS: Final[dict[ParticleKind, tuple[int, tuple[str, ...], tuple[int, ...]]]] = {
     "embers": (110, ("#ff8a2a", "#ffb04a"), (7, 11, 17)),
     "fireflies": (58, ("#e8ff7a", "#ffe27a"), (13, 21, 31)),
     "petals": (80, ("#ffb7cf", "#ffd3e0", "#f79cbb"), (9, 13, 20)),
+    "leaves": (46, ("#d9762b", "#c24a24", "#e0a83a"), (9, 14, 21)),
     "bubbles": (60, ("#bff4ff",), (7, 11, 18)),
 }
 _FAINTEST: Final = 0.03
@@ -27,7 +28,7 @@ class Particles:
         count, tints, sizes = _LOOKS[kind]
         self._shot, self._kind = shot, kind
         self._traits = dice.random((count, 6)).tolist()
-        make = _petal if kind == "petals" else _ring if kind == "bubbles" else _glow
+        make = _petal if kind in {"petals", "leaves"} else _ring if kind == "bubbles" else _glow
         grain = shot.unit / 720
         self._sprites = [
             make(max(5, int(size * grain)) | 1, colour(tint)) for size in sizes for tint in tints
@@ -44,7 +45,7 @@ class Particles:
             if not inside or brightness < _FAINTEST:
                 continue
             region = canvas[top : top + height, left : left + width]
-            if self._kind == "petals":
+            if self._kind in {"petals", "leaves"}:
                 cover = sprite[..., 3:].astype(np.uint16)
                 region[:] = sprite + (region * (255 - cover) // 255).astype(np.uint8)
             else:
@@ -65,7 +66,7 @@ class Particles:
                 life = math.fmod(seconds * (0.07 + 0.08 * pace) + start, 1)
                 x = shot.width * across + math.sin(seconds * 2 + phase) * unit * 0.01
                 return x, shot.height * (1.05 - life * 1.15), 0.75
-            case "petals":
+            case "petals" | "leaves":
                 life = math.fmod(seconds * (0.08 + 0.08 * pace) + start, 1)
                 x = shot.width * (across + life * 0.35) + math.sin(seconds * 1.4 + phase) * unit * 0.05
                 return math.fmod(x, shot.width), shot.height * (life * 1.1 - 0.05), 1.0

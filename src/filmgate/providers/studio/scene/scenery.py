@@ -16,7 +16,14 @@ from filmgate.providers.studio.scene.plants import undergrowth
 from filmgate.providers.studio.scene.shot import Shot
 from filmgate.providers.studio.scene.sky import Sky
 from filmgate.providers.studio.scene.space import Planet, nebula
-from filmgate.providers.studio.scene.terrain import Ground, Shore, mountains
+from filmgate.providers.studio.scene.terrain import (
+    MIDDLE_DEPTH,
+    NEAR_DEPTH,
+    NEAR_UNTIL,
+    Ground,
+    Shore,
+    mountains,
+)
 from filmgate.providers.studio.scene.underwater import Shafts, sea_floor
 from filmgate.providers.studio.scene.volcano import Volcano
 from filmgate.providers.studio.scene.water import Water
@@ -106,11 +113,17 @@ def _land(shot: Shot) -> list[Element]:
         elements.append(Fog(shot))
     elements += [middle, near]
     if green:
-        elements.append(undergrowth(shot, near=1.0, far=4.0, depth=0.5, count=int(1500 * bare), tall=0.034))
+        field = undergrowth(
+            shot, near=NEAR_UNTIL, far=4.5, depth=MIDDLE_DEPTH, count=int(900 * bare), tall=0.034
+        )
+        elements.insert(len(elements) - 1, field)
+        elements.append(
+            undergrowth(shot, near=0.95, far=NEAR_UNTIL, depth=NEAR_DEPTH, count=int(650 * bare), tall=0.034)
+        )
     elements.extend(_cast(shot, ground.row_at))
     if green:
         elements.append(
-            undergrowth(shot, near=0.44, far=0.7, depth=1.0, count=int(190 * max(bare, 0.3)), tall=0.055)
+            undergrowth(shot, near=0.44, far=0.7, depth=0.8, count=int(190 * max(bare, 0.3)), tall=0.055)
         )
     return elements
 
@@ -157,6 +170,8 @@ def _air(shot: Shot) -> list[Element]:
         elements.append(Particles(shot, "embers"))
     if has("fireflies"):
         elements.append(Particles(shot, "fireflies"))
+    if has("autumn") and not has("snow", "rain"):
+        elements.append(Particles(shot, "leaves"))
     if has("petals"):
         elements.append(Particles(shot, "petals"))
     return elements

@@ -11,6 +11,7 @@ from filmgate.providers.studio.scene.palette import PALETTES, Palette
 from filmgate.providers.studio.screenplay import Move, Screenplay
 
 MARGIN: Final = 0.12  # what layers extend beyond the frame, so that the camera may move
+_SEEDS: Final = 2**64
 _DRIFTS: Final[tuple[tuple[Move, ...], ...]] = (
     ("in",),
     ("out",),
@@ -121,6 +122,7 @@ def compose(
 ) -> Shot:
     """Choose a composition: one seed puts the sun left and low, another the horizon high."""
     prompt_key = zlib.crc32(" ".join(prompt.lower().split()).encode())
+    seed %= _SEEDS  # the generator takes no negative seed
     dice = np.random.default_rng([seed, prompt_key])
     palettes = PALETTES[screenplay.mood]
     palette = palettes[int(dice.integers(len(palettes)))]

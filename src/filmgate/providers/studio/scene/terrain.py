@@ -12,6 +12,10 @@ from filmgate.providers.studio.scene.pixels import Plane, colour, mix, smoothste
 from filmgate.providers.studio.scene.relief import EYE, Plain, hazed, lit, nearest, plain, seen, slopes
 from filmgate.providers.studio.scene.shot import Shot
 
+NEAR_UNTIL: Final = 1.75  # the distance at which the near ground ends
+FAR_DEPTH: Final = 0.2
+MIDDLE_DEPTH: Final = 0.42
+NEAR_DEPTH: Final = 0.68
 _TILE: Final = 512
 
 
@@ -152,9 +156,9 @@ class Ground:
         self.layers: list[Flat] = []
         self._standing: list[tuple[Plain, Plane]] = []
         for near, far, steps, depth in (
-            (4.6, 20.0, 200, 0.2),
-            (1.5, 5.4, 200, 0.45),
-            (min(0.42, nearest(shot)), 1.75, 240, 0.85),
+            (4.6, 20.0, 200, FAR_DEPTH),
+            (1.5, 5.4, 200, MIDDLE_DEPTH),
+            (min(0.42, nearest(shot)), NEAR_UNTIL, 240, NEAR_DEPTH),
         ):
             land = plain(shot, near=near, far=far, steps=steps)
             heights = shape(shot, land, stone)
@@ -198,7 +202,7 @@ class Shore:
         wet = smoothstep(0.014, 0.0, self._heights)
         tones = tones * (1 - np.float32(0.38) * wet)[..., None]
         picture, top = seen(shot, land, self._heights, tones, above=0.0)
-        self.layers = [Flat(shot=shot, picture=picture, left=-shot.margin_x, top=top, depth=0.8)]
+        self.layers = [Flat(shot=shot, picture=picture, left=-shot.margin_x, top=top, depth=NEAR_DEPTH)]
 
     def row_at(self, x: float, distance: float) -> float:
         """Return the row where something at column `x` has its foot; the strip ends at the water."""

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from filmgate.providers.studio.scene import noise
-from filmgate.providers.studio.scene.layers import shift_at
+from filmgate.providers.studio.scene.layers import camera_matrix
 from filmgate.providers.studio.scene.pixels import Image, Plane, colour, looked_up, resized, smoothstep
 from filmgate.providers.studio.scene.shot import Moment, Shot
 
@@ -53,7 +53,7 @@ class Water:
     def draw(self, canvas: Image, moment: Moment) -> None:
         """Mirror the scene above the waterline into everything below it."""
         shot, seconds = self._shot, moment.seconds
-        line = int(shot.horizon + shift_at(shot, moment, 0.0)[1])
+        line = int(camera_matrix(shot, moment, left=0, top=shot.horizon, depth=0)[2])
         height = min(self._body.shape[0], shot.height - line)
         if height <= 0:
             return
