@@ -64,7 +64,7 @@ def _read(path: Path) -> Any:  # noqa: ANN401  (JSON of another project)
 
 
 def _drawings(root: Path, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Keep the drawings of the cast: each its size and its SVG body."""
+    """Keep the drawings of the cast, but where we drew our own: each its size and its SVG body."""
     icons = _read(root / "icons.json")
     width, height = icons.get("width", 128), icons.get("height", 128)
     return {
@@ -74,7 +74,7 @@ def _drawings(root: Path, names: list[str]) -> dict[str, dict[str, Any]]:
             "body": icons["icons"][name]["body"],
         }
         for name in names
-        if name in icons["icons"]
+        if name in icons["icons"] and not (_DATA / "drawings" / f"{name}.svg").exists()
     }
 
 

@@ -63,7 +63,6 @@ class App:
             return
         trace_id = token_hex(16)
         reply = _Reply(receive, send, trace_id)
-        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(trace_id=trace_id)
         try:
             await self._answer(scope, receive, reply)

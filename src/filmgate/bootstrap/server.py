@@ -1,6 +1,7 @@
 """The HTTP server: from a listening socket to the last open request."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -46,7 +47,9 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address, family=family, backlog=2048)
     except OSError as error:
-        raise InvalidSettings(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        # Python adds the address to the system's words; the errno alone has just them.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise InvalidSettings(f"cannot listen on {host}:{port}: {reason}") from error
 
 
 def url_of(host: str, listener: socket.socket) -> str:

@@ -26,8 +26,9 @@ class EmbeddedDispatch:
     sure that there is no other. When a process dies, the next one takes all its jobs over at once.
     """
 
-    def __init__(self) -> None:
-        """Be ready to be told of jobs; `run` runs them."""
+    def __init__(self, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
+        """Be ready to be told of jobs; `run` runs them, and pauses so long after a first failure."""
+        self._first_pause_s = first_pause_s
         self._ports: Ports | None = None
         self._early: list[Job] = []
         self._runs: dict[str, asyncio.Task[None]] = {}
@@ -79,7 +80,8 @@ class EmbeddedDispatch:
         self._runs.pop(run.get_name(), None)
 
     async def _supervise(self, ports: Ports, job: Job) -> None:
-        pause_s, tries = FIRST_PAUSE_S, 0
+        run = asyncio.current_task()
+        pause_s, tries = self._first_pause_s, 0
         while True:
             try:
                 if tries == TRIES:
@@ -88,7 +90,9 @@ class EmbeddedDispatch:
                     await run_task(ports, job)
             except (StoreUnavailable, Conflict):
                 _log.warning("run_waits_for_the_store", task_id=job.task_id)
-            except Exception:  # noqa: BLE001  (one task's trouble, whatever it is, is not another's)
+            except (Exception, asyncio.CancelledError):  # one task's trouble is not another's
+                if run is not None and run.cancelling():  # by `stop`; else it escaped from a provider
+                    raise
                 tries = min(tries + 1, TRIES)
                 _log.exception("run_failed", task_id=job.task_id, tries=tries)
             else:

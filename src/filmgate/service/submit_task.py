@@ -1,5 +1,6 @@
 """Accept a generation: priced, held and stored in one commit, or refused with nothing kept."""
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +52,8 @@ async def submit_task(ports: Ports, command: SubmitTask) -> Submitted:
     route = ports.catalogue.route(command.model)
     _check_inputs(ports, route, command.generation)
     task = _new_task(ports, command, route)
-    outcome = await save(ports, submission(task, claims=_claims(ports, command, task)))
+    # A caller who goes away now cannot stop the commit, so what it admits must be told to start.
+    outcome = await asyncio.shield(save(ports, submission(task, claims=_claims(ports, command, task))))
     if isinstance(outcome, Replayed):
         return Submitted(task=outcome.task, replayed=True)
     return Submitted(task=task)

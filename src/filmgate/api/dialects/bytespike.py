@@ -13,6 +13,7 @@ from filmgate.api.dialect import Dialect, Json, View
 from filmgate.api.links import Links
 from filmgate.api.routing import Route
 from filmgate.api.schema import Body, Flag, Url, Whole, check
+from filmgate.api.shapes import shown_ratio, shown_resolution
 from filmgate.api.submission import Order, find_model, submit, task_headers
 from filmgate.api.times import iso, iso_or_none
 from filmgate.api.web import Web
@@ -26,8 +27,6 @@ from filmgate.core.generation import (
     MediaRole,
     OutputKind,
     parse_size,
-    ratio_of,
-    resolution_of,
 )
 from filmgate.core.pricing import credits_of
 from filmgate.core.task import Output, Status, Task
@@ -74,10 +73,11 @@ class _Handlers:
         return Answer(write_task(task, self.view), headers=headers)
 
     async def query_by_body(self, call: Call) -> Answer:
-        return self._answer(await self._find(call, await read_json(call, most=self.web.task_json_bytes)))
+        return self._answer(await self._find_named(call))
 
     async def query_by_address(self, call: Call) -> Answer:
-        return self._answer(await self._find(call, call.only("task_id", "out_task_id")))
+        names = call.query
+        return self._answer(await self._find(call, names.get("task_id"), names.get("out_task_id")))
 
     async def cancel_by_path(self, call: Call) -> Answer:
         # The path's id beats whatever the body names.
@@ -85,8 +85,7 @@ class _Handlers:
         return self._answer(await cancel_task(self.ports, task))
 
     async def cancel_by_body(self, call: Call) -> Answer:
-        task = await self._find(call, await read_json(call, most=self.web.task_json_bytes))
-        return self._answer(await cancel_task(self.ports, task))
+        return self._answer(await cancel_task(self.ports, await self._find_named(call)))
 
     async def submit_flat(self, call: Call) -> Answer:
         order = read_order(await read_json(call, most=self.web.json_bytes), self.ports.catalogue)
@@ -97,12 +96,15 @@ class _Handlers:
         task = await read_task(self.ports, call.key, call.params["task_id"])
         return Answer(_with_result_url(write_task(task, self.view)), headers=task_headers(task))
 
-    async def _find(self, call: Call, names: Mapping[str, Any]) -> Task:
-        asked = check(Names, names)
-        if asked.task_id is not None and asked.out_task_id is None:
-            return await read_task(self.ports, call.key, asked.task_id)
-        if asked.out_task_id is not None and asked.task_id is None:
-            return await read_task_named(self.ports, call.key, check_out_task_id(asked.out_task_id))
+    async def _find_named(self, call: Call) -> Task:
+        names = check(Names, await read_json(call, most=self.web.task_json_bytes))
+        return await self._find(call, names.task_id, names.out_task_id)
+
+    async def _find(self, call: Call, task_id: str | None, out_task_id: str | None) -> Task:
+        if task_id and not out_task_id:
+            return await read_task(self.ports, call.key, task_id)
+        if out_task_id and not task_id:
+            return await read_task_named(self.ports, call.key, check_out_task_id(out_task_id))
         raise InvalidRequest("exactly one of task_id and out_task_id is needed", param="task_id")
 
     def _answer(self, task: Task) -> Answer:
@@ -255,7 +257,10 @@ def _completed(task: Task, view: View) -> Json:
     used = credits_of(task.charged)
     links = {output.kind: view.links.to(output) for output in reversed(task.outputs)}
     made = [_output(output, view) for output in task.outputs if output.kind in _MAIN]
-    result: Json = {"aspect_ratio": _ratio(task), "resolution": _resolution(task)}
+    result: Json = {
+        "aspect_ratio": shown_ratio(task.generation),
+        "resolution": shown_resolution(task.generation),
+    }
     if OutputKind.VIDEO in links:
         result["video_url"] = links[OutputKind.VIDEO]
         result["duration_seconds"] = task.generation.duration_s
@@ -282,14 +287,6 @@ def _output(output: Output, view: View) -> Json:
     if output.kind is OutputKind.VIDEO:
         item["duration_seconds"] = output.duration_s
     return item | {"width": output.width, "height": output.height, "size_bytes": output.size_bytes}
-
-
-def _ratio(task: Task) -> str:
-    return task.generation.aspect_ratio or ratio_of(task.generation.width, task.generation.height)
-
-
-def _resolution(task: Task) -> str:
-    return task.generation.resolution or resolution_of(task.generation.width, task.generation.height)
 
 
 def _with_result_url(found: Json) -> Json:

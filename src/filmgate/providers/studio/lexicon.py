@@ -47,6 +47,8 @@ _TRAPS: Final = re.compile(
     r"|马路|马上|马赛克|斑马线|虎视|牛仔|鼠标|龙卷风|鸡尾酒|羊毛|羊绒|鱼眼|鸟瞰|海马|海象|象征|气象|现象|景象|印象|想象"
     r"|对象|抽象|船长|房车|象牙|龙舌兰|沙龙|水龙头|狗尾草|猫眼|蜗牛|河马|犀牛|水牛"
 )
+_MANY: Final = 5
+_NUMBERS: Final[Mapping[str, int]] = {"two": 2, "三": 3, "three": 3, "两": 2, "四": 4, "four": 4}
 _GROUP: Final = re.compile(
     r"\b(?:flock|school|herd|pack|group|fleet|swarm|many|several|two|three|four|five|some) "
     r"(?:of )?(?:[a-z-]+ )?$"
@@ -59,12 +61,20 @@ def find_subjects(text: str) -> tuple[Subject, ...]:
     """Return the subjects named in a lower-case text, in the order they are named, three at most."""
     text = text.replace("\u2019", "'")
     blanked = _TRAPS.sub(_keep_animals, text)
-    groups: dict[str, bool] = {}
+    groups: dict[str, int] = {}
     for start, name, plural in sorted((*_in_words(blanked), *_in_signs(blanked))):
-        many = plural or _GROUP.search(text[:start]) is not None
-        groups[name] = groups.get(name, False) or many
-    subjects = tuple(replace(cast()[name], many=many) for name, many in groups.items())
+        count = _count(text[:start], plural=plural)
+        groups[name] = max(groups.get(name, 1), count)
+    subjects = tuple(replace(cast()[name], count=count) for name, count in groups.items())
     return subjects[:_MOST_SUBJECTS]
+
+
+def _count(before: str, *, plural: bool) -> int:
+    """How many of a subject are meant, by the words before it."""
+    said = _GROUP.search(before)
+    if said is None:
+        return _MANY if plural else 1
+    return next((number for word, number in _NUMBERS.items() if word in said.group()), _MANY)
 
 
 def _keep_animals(trap: re.Match[str]) -> str:

@@ -26,7 +26,8 @@ _HEADER: Final = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://ww
 class Subject:
     """One thing to show: which drawing, how it moves, how tall it stands beside a person of 1.
 
-    `coastal` ones live by the sea; one that `flutters` beats its wings; `many` asks for a group.
+    `coastal` ones live by the sea; one that `flutters` beats its wings.
+    `count` is how many the prompt asks for.
     """
 
     name: str
@@ -36,7 +37,12 @@ class Subject:
     glows: bool = False
     coastal: bool = False
     flutters: bool = False
-    many: bool = False
+    count: int = 1
+
+    @property
+    def many(self) -> bool:
+        """Whether the prompt asks for more than one."""
+        return self.count > 1
 
 
 @functools.cache

@@ -52,6 +52,8 @@ def test_no_subject_is_better_than_a_wrong_one(prompt: str) -> None:
 
 def test_many_are_told_from_one() -> None:
     assert find_subjects("birds over a lake")[0].many
+    assert find_subjects("two cats")[0].count == 2
+    assert find_subjects("三只猫")[0].count == 3
     assert find_subjects("一群鸟")[0].many
     assert find_subjects("a school of fish")[0].many
     assert not find_subjects("a bird over a lake")[0].many

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from filmgate.api.dialect import Json, View
+from filmgate.api.shapes import shown_ratio, shown_resolution
 from filmgate.api.times import unix, unix_or_none
 from filmgate.core import errors
 from filmgate.core.errors import FilmgateError
-from filmgate.core.generation import MediaKind, MediaRole, OutputKind, ratio_of, resolution_of
+from filmgate.core.generation import MediaKind, MediaRole, OutputKind
 from filmgate.core.task import Status, Task
 
 STATUSES: Final[Mapping[Status, str]] = {
@@ -44,8 +45,8 @@ def write_task(task: Task, view: View) -> Json:
         "duration": generation.duration_s,
         "parameters": {
             "duration": generation.duration_s,
-            "resolution": generation.resolution or resolution_of(generation.width, generation.height),
-            "aspect_ratio": generation.aspect_ratio or ratio_of(generation.width, generation.height),
+            "resolution": shown_resolution(generation),
+            "aspect_ratio": shown_ratio(generation),
             "seed": generation.seed,
             "audio": generation.audio,
             "watermark": generation.watermark,

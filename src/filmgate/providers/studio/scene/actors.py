@@ -19,6 +19,8 @@ from filmgate.providers.studio.subjects import Kind, Subject, cast
 PERSON: Final = 0.19  # a person's height on the plain: a little under the viewer's eye
 FootRow = Callable[[float, float], float]  # (column, distance) -> row where a foot stands
 
+_LOWEST_FOOT: Final = 0.93  # of the frame's height
+_CLOSEST: Final = 1.16  # how much the camera may enlarge what stands near
 _FLANK: Final = 0.66  # of a mount's height, from the top
 
 
@@ -67,9 +69,10 @@ class Actor:
         self._altitude = float(dice.uniform(0.34, 0.6))
         if companion:
             self._step_aside(shot.dice(f"companion {rank} {companion}"), companion)
+        self._distance = max(self._distance, _nearest_stand(shot))
         if mount is not None:
             self._distance = mount._distance  # noqa: SLF001  (an actor may ask another)
-        self._height = _height(shot, subject, self._distance, rank) * (
+        self._height = _height(shot, subject, self._distance, billing) * (
             0.92 - 0.13 * companion if companion else 1
         )
         # On the same depth as the ground it stands on, or its feet would slide.
@@ -227,6 +230,12 @@ class Actor:
         stamp(canvas, self._costume.reflection, mirrored)
 
 
+def _nearest_stand(shot: Shot) -> float:
+    """How near a foot may stand and still be in the frame when the camera has moved closest."""
+    lowest = (_LOWEST_FOOT * shot.height - shot.horizon) / _CLOSEST
+    return EYE * shot.unit / lowest if lowest > 0 else 0.0
+
+
 def _adrift(subject: Subject, shot: Shot) -> Subject:
     """Where there is nothing to stand on, everything floats; an astronaut has a drawing for it."""
     if shot.screenplay.mood == "underwater":
@@ -241,7 +250,7 @@ def _spread(shot: Shot, billing: Billing) -> float:
     return places[billing.rank]
 
 
-def _height(shot: Shot, subject: Subject, distance: float, rank: int) -> float:
+def _height(shot: Shot, subject: Subject, distance: float, billing: Billing) -> float:
     kinds: dict[Kind, float] = {"fly": 0.20, "swim": 0.24, "space": 0.24}
     if subject.kind in kinds:
         return (
@@ -249,6 +258,8 @@ def _height(shot: Shot, subject: Subject, distance: float, rank: int) -> float:
             * kinds[subject.kind]
             * math.sqrt(subject.scale)
             * shot.subject_scale
-            * (1, 0.75, 0.6)[rank]
+            * (1, 0.75, 0.6)[billing.rank]
         )
-    return shot.unit * PERSON * subject.scale / distance
+    # Alone in the frame it is the hero, the more so the smaller it is.
+    hero = 1.22 / min(1.0, subject.scale) ** 0.4 if billing.among == 1 else 1.0
+    return shot.unit * PERSON * subject.scale * hero / distance

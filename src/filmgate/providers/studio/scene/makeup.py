@@ -21,7 +21,7 @@ from filmgate.providers.studio.scene.shot import Shot
 from filmgate.providers.studio.subjects import Subject, drawing
 
 _FADED: Final = 0.16  # how far a drawing's own colours step back: they are louder than any scene
-_LEAST: Final = 0.42  # no subject is darker than this share of its own brightness: it must be seen
+_LEAST: Final = 0.5  # no subject is darker than this share of its own brightness: it must be seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ from filmgate.providers.studio.scene.volcano import Volcano
 from filmgate.providers.studio.scene.water import Water
 from filmgate.providers.studio.scene.weather import Lightning, Rain, Snow
 
-_COMPANIONS: Final = 4  # how many more stand for "many"
 _FAIR: Final = frozenset({"day", "dawn", "sunset", "dusk"})
 
 
@@ -148,7 +147,7 @@ def _cast(shot: Shot, foot_row: FootRow | None) -> list[Actor]:
         return [Actor(shot, subjects[0], Billing(), foot_row, mount=mount), mount]
     actors: list[Actor] = []
     for rank, subject in reversed(tuple(enumerate(subjects))):
-        companions = _COMPANIONS if subject.many and subject.kind != "building" else 0
+        companions = 0 if subject.kind == "building" else subject.count - 1
         actors += [
             Actor(shot, subject, Billing(rank, len(subjects), companion), foot_row)
             for companion in range(companions, -1, -1)
