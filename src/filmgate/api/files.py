@@ -18,7 +18,7 @@ from filmgate.ports import Ports
 from filmgate.ports.blobs import Reader
 
 # Large pieces: each costs a thread's wake-up and a system call, and memory holds but one a download.
-PIECE_BYTES: Final = 512 * 1024
+PIECE_BYTES: Final = 256 * 1024
 
 _FILE: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,5}")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")

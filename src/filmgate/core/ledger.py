@@ -174,6 +174,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A stored row that is no transfer any more: what is left of its id, and why not."""
+
+    id: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Billed:
     """What the audit needs to know of a task."""
 
@@ -192,7 +200,7 @@ class Finding:
     problem: str
 
 
-def audit(accounts: Iterable[Account], rows: Iterable[Row], tasks: Iterable[Billed]) -> Iterator[Finding]:
+def audit(accounts: Iterable[Account], rows: Iterable[Row | Unreadable], tasks: Iterable[Billed]) -> Iterator[Finding]:
     """Recompute every balance, chain and bill from the rows alone, and yield all that is wrong.
 
     `rows` come grouped by account, each account's in the order of `seq`; an empty result is proof.
@@ -204,7 +212,10 @@ def audit(accounts: Iterable[Account], rows: Iterable[Row], tasks: Iterable[Bill
         account_id: Account(id=account_id, name=account.name) for account_id, account in stored.items()
     }
     for row in rows:
-        yield from _audit_row(row, recomputed, held, resolved)
+        if isinstance(row, Unreadable):
+            yield Finding(row=row.id, problem=f"cannot be read: {row.problem}")
+        else:
+            yield from _audit_row(row, recomputed, held, resolved)
     for account_id, account in stored.items():
         if recomputed[account_id] != account:
             yield Finding(row=account_id, problem=_difference(account, recomputed[account_id]))

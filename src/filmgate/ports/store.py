@@ -10,7 +10,7 @@ from filmgate.core.change import Change, Namespace
 from filmgate.core.errors import FilmgateError
 from filmgate.core.events import Event
 from filmgate.core.keys import Key
-from filmgate.core.ledger import Account, Billed, Row
+from filmgate.core.ledger import Account, Billed, Row, Unreadable
 from filmgate.core.task import Output, Status, Task
 
 
@@ -66,7 +66,7 @@ class Books:
     """Everything the ledger's audit reads, as of one moment."""
 
     accounts: Iterable[Account]
-    rows: Iterable[Row]
+    rows: Iterable[Row | Unreadable]
     tasks: Iterable[Billed]
 
 

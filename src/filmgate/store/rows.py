@@ -6,9 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from filmgate.core.attempt import Attempt, Outcome
+from filmgate.core.errors import FilmgateError
 from filmgate.core.events import Event, EventKind
 from filmgate.core.keys import Key
-from filmgate.core.ledger import Account, Row, Transfer, TransferKind
+from filmgate.core.ledger import Account, Row, Transfer, TransferKind, Unreadable
 from filmgate.core.task import Output, Phase, Status, Task
 
 _encoder: Final = msgspec.json.Encoder()
@@ -142,9 +143,18 @@ def transfer_row(transfer: Transfer, account: Account) -> tuple[Any, ...]:
     )
 
 
-def load_transfer(row: tuple[Any, ...]) -> Row:
-    """Return the ledger row of a row."""
-    (id_, kind, account_id, debit, credit, amount, releases, task_id, memo, at, seq, hashed) = row
+def audit_transfer(row: tuple[Any, ...]) -> Row | Unreadable:
+    """Return the ledger row of a row whose texts are bytes: whatever was done to it, it is told."""
+    *texts, amount, releases, at, seq, hashed = row
+    texts = [None if text is None else text.decode(errors="replace") for text in texts]
+    try:
+        return _load_transfer((*texts, amount, releases, at, seq, hashed))
+    except (FilmgateError, ValueError, TypeError, ArithmeticError) as error:
+        return Unreadable(id=texts[0], problem=str(error))
+
+
+def _load_transfer(row: tuple[Any, ...]) -> Row:
+    id_, kind, account_id, debit, credit, task_id, memo, amount, releases, at, seq, hashed = row
     transfer = Transfer(
         id=id_,
         kind=TransferKind(kind),

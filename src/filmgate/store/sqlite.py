@@ -27,7 +27,7 @@ from filmgate.core.change import Change, Namespace
 from filmgate.core.errors import AlreadyServing, StoreUnavailable
 from filmgate.core.events import Event
 from filmgate.core.keys import Key
-from filmgate.core.ledger import Account, Billed
+from filmgate.core.ledger import Account, Billed, Row, Unreadable
 from filmgate.core.task import Output, Status, Task
 from filmgate.ports.store import Books, Job, Outcome, Refused, Replayed, TaskQuery
 from filmgate.store import rows
@@ -345,12 +345,14 @@ def _data_version(db: apsw.Connection) -> int:
     return int(db.execute("PRAGMA data_version").get)
 
 
-def _transfers(db: apsw.Connection) -> Iterator[Any]:
+def _transfers(db: apsw.Connection) -> Iterator[Row | Unreadable]:
+    # Texts as bytes: a row that was tampered with need not be text any more.
+    texts = ("id", "kind", "account_id", "debit", "credit", "task_id", "memo")
     found = db.execute(
-        "SELECT id, kind, account_id, debit, credit, amount, releases, task_id, memo, at, seq, hash "
+        f"SELECT {', '.join(f'CAST({text} AS BLOB)' for text in texts)}, amount, releases, at, seq, hash "  # noqa: S608
         "FROM transfers ORDER BY account_id, seq"
     )
-    return (rows.load_transfer(row) for row in found)
+    return (rows.audit_transfer(row) for row in found)
 
 
 def _billed(db: apsw.Connection) -> Iterator[Billed]:

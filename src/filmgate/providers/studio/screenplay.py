@@ -94,9 +94,9 @@ _MOODS: Final[Mapping[Mood, tuple[str, str]]] = {
     "night": (
         (
             r"night|nighttime|midnight|moon|moonlit|moonlight|full moon|starry|stars|starlight|milky way|"
-            r"aurora|auroras|aurora borealis|northern light|polar light|firework|firefly|fireflies"
+            r"aurora|auroras|aurora borealis|northern light|polar light|firework"
         ),
-        "夜|月亮|月光|明月|星空|繁星|极光|银河|萤火|\\b(?:nacht|nuit|noche|notte|noite)\\b|ночь|밤",
+        "夜|月亮|月光|明月|星空|繁星|极光|银河|\\b(?:nacht|nuit|noche|notte|noite)\\b|ночь|밤",
     ),
     "storm": (
         r"storm|stormy|thunderstorm|thunder|lightning|tempest|gloomy|hurricane",
@@ -227,6 +227,7 @@ def _compiled(words: tuple[str, str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![a-z-])(?:{english})s?(?![a-z-])|{other}")
 
 
+_FIREFLIES: Final = re.compile(r"\bfirefl(?:y|ies)\b|萤火")  # they need the dark, but dusk will do
 _RIDING: Final = re.compile(r"\b(?:riding|rides|ride|on the back of)\b|骑")
 _MOOD_PATTERNS: Final = tuple((mood, _compiled(words)) for mood, words in _MOODS.items())
 _THING_PATTERNS: Final = tuple((thing, _compiled(words)) for thing, words in _THINGS.items())
@@ -249,6 +250,8 @@ def read_prompt(prompt: str) -> Screenplay:
         things |= {"clouds", "rain", "lightning"}
     if "regolith" in things:
         mood = "space"
+    if mood == "day" and _FIREFLIES.search(text):
+        mood = "night"
     if mood == "space" and things.intersection(_ALIEN_GROUNDS):
         things -= {"water", "city", "forest", "meadow", "rain", "fog", "clouds", "lightning", "moon"}
     elif mood in {"space", "underwater"}:

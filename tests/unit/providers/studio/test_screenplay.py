@@ -25,6 +25,8 @@ from filmgate.providers.studio.screenplay import Mood, Move, Thing, read_prompt
         ("雪山上的极光", "night", {"snow", "mountains", "aurora"}),
         ("清晨的森林", "dawn", {"forest"}),
         ("沙漠", "day", {"desert"}),
+        ("a castle at dusk, fireflies", "dusk", {"fireflies"}),
+        ("fireflies in the grass", "night", {"fireflies", "meadow"}),
         ("fireworks over the harbour", "night", {"fireworks", "water"}),
         ("Sonnenuntergang am Meer", "sunset", {"water"}),
         ("une forêt sous la neige", "day", {"forest", "snow"}),

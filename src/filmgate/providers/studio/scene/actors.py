@@ -7,13 +7,13 @@ from typing import Final
 
 import numpy as np
 
+from filmgate.providers.studio.scene.ground import MIDDLE_DEPTH, NEAR_DEPTH, NEAR_UNTIL
 from filmgate.providers.studio.scene.layers import camera_matrix, scale_at
 from filmgate.providers.studio.scene.makeup import Costume, dress
 from filmgate.providers.studio.scene.pixels import Image, place
 from filmgate.providers.studio.scene.relief import EYE
 from filmgate.providers.studio.scene.shot import Moment, Shot
 from filmgate.providers.studio.scene.stamp import Stance, stamp
-from filmgate.providers.studio.scene.terrain import MIDDLE_DEPTH, NEAR_DEPTH, NEAR_UNTIL
 from filmgate.providers.studio.subjects import Kind, Subject, cast
 
 PERSON: Final = 0.19  # a person's height on the plain: a little under the viewer's eye

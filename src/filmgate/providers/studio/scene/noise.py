@@ -33,7 +33,9 @@ def sample(texture: Plane, u: Plane, v: Plane) -> Plane:
     """Read a seamless texture at any pixel coordinates."""
     height, width = texture.shape[:2]
     # OpenCV's wrap-around takes 16-bit coordinates: keep them small.
-    across, down = np.mod(u, width, dtype=np.float32), np.mod(v, height, dtype=np.float32)
+    # By hand: NumPy's own remainder costs more than all the rest.
+    across = u - np.floor(u * np.float32(1 / width)) * np.float32(width)
+    down = v - np.floor(v * np.float32(1 / height)) * np.float32(height)
     return looked_up(texture, across, down, wrap=True)
 
 

@@ -9,21 +9,15 @@ from filmgate.providers.studio.scene.clouds import CloudDeck, CloudHeaps
 from filmgate.providers.studio.scene.fireworks import Fireworks
 from filmgate.providers.studio.scene.fog import Fog
 from filmgate.providers.studio.scene.forest import copse, forest
+from filmgate.providers.studio.scene.ground import MIDDLE_DEPTH, NEAR_DEPTH, NEAR_UNTIL, Ground, Shore
 from filmgate.providers.studio.scene.layers import Element
 from filmgate.providers.studio.scene.light import Lens
+from filmgate.providers.studio.scene.mountains import mountains
 from filmgate.providers.studio.scene.particles import Particles
 from filmgate.providers.studio.scene.plants import undergrowth
 from filmgate.providers.studio.scene.shot import Shot
 from filmgate.providers.studio.scene.sky import Sky
 from filmgate.providers.studio.scene.space import Planet, nebula
-from filmgate.providers.studio.scene.terrain import (
-    MIDDLE_DEPTH,
-    NEAR_DEPTH,
-    NEAR_UNTIL,
-    Ground,
-    Shore,
-    mountains,
-)
 from filmgate.providers.studio.scene.underwater import Shafts, sea_floor
 from filmgate.providers.studio.scene.volcano import Volcano
 from filmgate.providers.studio.scene.water import Water
