@@ -178,8 +178,8 @@ def _settings() -> Iterator[str]:
     yield (
         "Read once, each source over the one before: the defaults, `filmgate.toml` (in the working\n"
         "directory, or where `FILMGATE_CONFIG` or `--config` says), the environment, the command line. A\n"
-        "key that is not known stops the start. `filmgate settings` prints what is in force and where it came\n"
-        "from; `filmgate.example.toml` lists every key.\n"
+        "key that is not known stops the start. `filmgate settings` prints what is in force and where it\n"
+        "came from; `filmgate.example.toml` lists every key.\n"
     )
     yield "| Key | Environment | Default | |"
     yield "|---|---|---|---|"
