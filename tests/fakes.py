@@ -404,9 +404,10 @@ class MemoryStore:
 
     async def books(self) -> Books:
         tasks = [row.task for row in self.rows.values()]
+        rows = sorted(self.ledger, key=lambda row: (row.transfer.account_id, row.seq))
         return Books(
             accounts=list(self.books_.values()),
-            rows=sorted(self.ledger, key=lambda row: (row.transfer.account_id, row.seq)),
+            rows=rows,
             tasks=[
                 Billed(
                     id=task.id,

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from filmgate.core.admission import Limits
 from filmgate.core.errors import InvalidSettings
 from filmgate.ports import Policy
 from filmgate.ports.provider import Registry, Spec
@@ -95,20 +94,16 @@ class Settings(BaseModel):
         return url.rstrip("/")
 
     @property
-    def fallback(self) -> bool:
-        """Whether the studio stands in for models that no provider runs."""
-        if any(provider.configured for provider in self.providers.values()):
-            return False
-        return self.studio_fallback == "on" or (self.studio_fallback == "auto" and is_loopback(self.host))
+    def has_provider(self) -> bool:
+        """Whether the operator configured one, beyond those that are built in."""
+        return any(provider.configured for provider in self.providers.values())
 
     @property
-    def limits(self) -> Limits:
-        """Return how much may run and wait; providers' slots are the caller's to add."""
-        return Limits(
-            account_concurrency=self.account_concurrency,
-            account_queue=self.account_queue,
-            total_queue=self.total_queue,
-        )
+    def fallback(self) -> bool:
+        """Whether the studio stands in for models that no provider runs."""
+        if self.has_provider:
+            return False
+        return self.studio_fallback == "on" or (self.studio_fallback == "auto" and is_loopback(self.host))
 
     @property
     def policy(self) -> Policy:
@@ -121,7 +116,7 @@ class Settings(BaseModel):
 
     def check_exposure(self) -> None:
         """Raise InvalidSettings if serving by these would be unsafe."""
-        if self.studio_fallback == "on" and not self.fallback:
+        if self.studio_fallback == "on" and self.has_provider:
             raise InvalidSettings(
                 'studio_fallback is "on", but a provider is configured: previews by the studio could be '
                 'taken for its films; set it to "auto" or "off"'

@@ -84,7 +84,7 @@ class Machine:
             assert ready, "the server did not start"
             line = process.stdout.readline()
             assert line, process.communicate()[1]
-            yield Server(process, json.loads(line)["url"])
+            yield Server(process, json.loads(line))
         finally:
             process.terminate()
             process.communicate(timeout=SOON_S)
@@ -93,9 +93,10 @@ class Machine:
 class Server:
     """A server that runs, as a client sees it."""
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", told: dict[str, Any]) -> None:
         self.process = process
-        self.url = url
+        self.told = told
+        self.url: str = told["listening"]
 
     def client(self, key: str) -> httpx2.Client:
         """Return a client that has this key."""
@@ -247,15 +248,18 @@ def test_an_unsafe_setting_stops_the_start(machine: Machine) -> None:
     assert "public_url" in refused.stderr
 
 
-def test_public_url_begins_every_link_that_is_handed_out(machine: Machine) -> None:
+def test_public_url_begins_every_link_and_the_host_header_none(machine: Machine) -> None:
     key = machine.key()
-    with machine.serving("--public-url", "https://video.example.com") as said:
-        assert said.url == "https://video.example.com"
-    with machine.serving() as server, server.client(key) as client:
+    with (
+        machine.serving("--public-url", "https://video.example.com/") as server,
+        server.client(key) as client,
+    ):
         video = client.post("/v1/videos", json={"model": "sandbox", "prompt": "x", "seconds": "1"}).json()
         wait_until(lambda: client.get(f"/v1/videos/{video['id']}").json()["status"] == "completed")
         link = client.get(f"/v1/videos/{video['id']}", headers={"Host": "evil.example"}).json()["url"]
-    assert link.startswith(server.url)
+
+    assert server.told["url"] == "https://video.example.com"
+    assert link.startswith("https://video.example.com/files/")
 
 
 # --- render -------------------------------------------------------------------------------------

@@ -117,9 +117,7 @@ def sandbox() -> Backend:
 
 
 @asynccontextmanager
-async def serving(
-    directory: Path, provider: Backend, limits: Limits = LIMITS
-) -> AsyncIterator[Process]:
+async def serving(directory: Path, provider: Backend, limits: Limits = LIMITS) -> AsyncIterator[Process]:
     """Serve a directory for as long as this lasts; at its end everything is let go of where it is."""
     store = MortalStore.open(directory, limits=limits, serving=True)
     assert isinstance(store, MortalStore)
@@ -331,4 +329,3 @@ def told(event: asyncio.Event) -> Callable[[RemoteId], Awaitable[None]]:
         event.set()
 
     return tell
-

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -52,9 +53,14 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 @asynccontextmanager
 async def held(store: SqliteStore) -> AsyncIterator[None]:
     """Keep the writer thread busy meanwhile: all that is ordered then is one group afterwards."""
-    release = threading.Event()
-    busy = asyncio.ensure_future(store._order(lambda _: release.wait()))
-    await asyncio.sleep(0)
+    begun, release = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        begun.set()
+        release.wait(30)
+
+    busy = asyncio.ensure_future(store._order(hold))
+    await asyncio.to_thread(begun.wait, 10)
     try:
         yield
         await asyncio.sleep(0)
@@ -117,10 +123,14 @@ async def test_a_command_before_the_first_start_makes_the_database(tmp_path: Pat
 async def test_nobody_else_can_read_what_the_store_keeps(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.secret("links")
-        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        modes = modes_in(tmp_path)
 
     assert set(modes) >= {DATABASE, f"{DATABASE}-wal"}
     assert set(modes.values()) == {0o600}
+
+
+def modes_in(directory: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
 
 
 async def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
@@ -183,7 +193,7 @@ async def test_whoever_hears_of_a_change_finds_it_on_another_connection(
     async def submit_and_look(n: int) -> bool:
         task = an_order(n=n)
         await submit(store, task)
-        return other.execute("SELECT count(*) FROM tasks WHERE id = ?", (task.id,)).get == 1
+        return other.execute("SELECT 1 FROM tasks WHERE id = ?", (task.id,)).fetchone() is not None
 
     assert all(await asyncio.gather(*(submit_and_look(n) for n in range(300))))
     other.close()
@@ -285,6 +295,7 @@ def test_a_commit_that_the_disk_refuses_is_told_to_all_of_its_group(tmp_path: Pa
     ours, theirs = CHILDREN.Pipe()
     child = CHILDREN.Process(target=write_to_a_full_disk, args=(tmp_path, theirs))
     child.start()
+    theirs.close()
 
     refused, left, afterwards, wrong = ours.recv()
     child.join(10)
@@ -441,15 +452,15 @@ Tampered = tuple[str, set[str]]
 def flip_a_bit(db: apsw.Connection, chance: random.Random) -> Tampered:
     """Flip one bit of one column of one row; return what was done, and the id the row has then."""
     column = chance.choice(COLUMNS)
-    rowid, value, kind = chance.choice(
-        db.execute(
-            f"SELECT rowid, CAST({column} AS BLOB), typeof({column}) FROM transfers "  # noqa: S608
-            f"WHERE length({column}) > 0"
-        ).fetchall()
-    )
+    found: list[Any] = db.execute(
+        f"SELECT rowid, CAST({column} AS BLOB), typeof({column}) FROM transfers "  # noqa: S608
+        f"WHERE length({column}) > 0"
+    ).fetchall()
+    rowid, value, kind = chance.choice(found)
     if kind == "integer":
-        number = int(value) ^ (1 << chance.randrange(63))
-        db.execute(f"UPDATE OR IGNORE transfers SET {column} = ? WHERE rowid = ?", (number, rowid))  # noqa: S608
+        lowest = 8 if column == "seq" else 0  # no two rows can be in one place
+        number = int(value) ^ (1 << chance.randrange(lowest, 63))
+        db.execute(f"UPDATE transfers SET {column} = ? WHERE rowid = ?", (number, rowid))  # noqa: S608
     else:
         changed = bytearray(value)
         changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
@@ -458,8 +469,8 @@ def flip_a_bit(db: apsw.Connection, chance: random.Random) -> Tampered:
             f"UPDATE transfers SET {column} = CAST(? AS {to}) WHERE rowid = ?",  # noqa: S608
             (bytes(changed), rowid),
         )
-    (name,) = db.execute("SELECT CAST(id AS BLOB) FROM transfers WHERE rowid = ?", (rowid,)).fetchone()
-    return f"a bit of {column} in row {rowid}", {name.decode(errors="replace")}
+    name = db.execute("SELECT CAST(id AS BLOB) FROM transfers WHERE rowid = ?", (rowid,)).get
+    return f"a bit of {column} in row {rowid}", {bytes(name).decode(errors="replace")}
 
 
 def delete_the_last_row(db: apsw.Connection, chance: random.Random) -> Tampered:
@@ -475,7 +486,9 @@ def delete_the_last_row(db: apsw.Connection, chance: random.Random) -> Tampered:
 
 def swap_two_rows(db: apsw.Connection, chance: random.Random) -> Tampered:
     """Let two rows of one account change places."""
-    rows = db.execute("SELECT rowid, id, seq FROM transfers WHERE account_id = 'acct_ada'").fetchall()
+    rows: list[Any] = db.execute(
+        "SELECT rowid, id, seq FROM transfers WHERE account_id = 'acct_ada'"
+    ).fetchall()
     (first, name, place), (second, other_name, other_place) = chance.sample(rows, 2)
     for rowid, seq in ((first, -1), (second, place), (first, other_place)):
         db.execute("UPDATE transfers SET seq = ? WHERE rowid = ?", (seq, rowid))
@@ -516,4 +529,3 @@ async def test_a_task_that_does_not_match_its_transfers_is_found(books: Path, st
 
     assert changed == 6 or statement.startswith("UPDATE tasks SET held")
     assert len(found) == changed
-

@@ -19,7 +19,7 @@ from filmgate.api.routing import Route, Table
 from filmgate.api.status import headers_of, public, status_of
 from filmgate.api.web import Web
 from filmgate.api.wire import Disconnected
-from filmgate.core.errors import FilmgateError, MethodNotAllowed, NotFound
+from filmgate.core.errors import Fault, FilmgateError, MethodNotAllowed, NotFound
 from filmgate.ports import Ports
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,8 @@ class App:
         except Disconnected:
             pass
         except FilmgateError as error:
+            if error.fault is not Fault.CALLER:
+                log.exception("request failed", code=error.code, method=scope["method"], path=scope["path"])
             await self._refuse(scope, reply, error)
         except Exception:
             log.exception("request failed", method=scope["method"], path=scope["path"])

@@ -113,8 +113,8 @@ def _headers(output: Output, tag: str, *, filename: str, attached: bool) -> Head
         (b"content-type", output.mime.encode("latin-1")),
         (b"accept-ranges", b"bytes"),
         (b"etag", tag.encode()),
-        # The address names the content's hash: what is there never changes.
-        (b"cache-control", b"private, max-age=31536000, immutable"),
+        # A link's address names the content's hash: what is there never changes.
+        (b"cache-control", b"private, no-cache" if attached else b"private, max-age=31536000, immutable"),
         (b"content-disposition", disposition.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),

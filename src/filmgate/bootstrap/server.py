@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import structlog
 import uvicorn
@@ -19,7 +20,17 @@ from filmgate.core.errors import InvalidSettings
 from filmgate.ports import Ports
 from filmgate.settings import Settings
 
-Announce = Callable[[str, int], None]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What there is to tell at start: `url` is for clients, `listening` for whoever is beside us."""
+
+    url: str
+    listening: str
+    keys: int
+
+
+Announce = Callable[[Serving], None]
 
 log = structlog.get_logger("filmgate")
 
@@ -28,8 +39,10 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(settings: Settings, announce: Announce) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` is told the URL, and how many keys there are, at start."""
+    """Serve until SIGTERM or SIGINT; `announce` is called once connections are accepted."""
     settings.check_exposure()
+    if settings.studio_fallback == "auto" and not (settings.fallback or settings.has_provider):
+        log.warning("only built-in models run: no provider is configured, and studio_fallback is not on")
     listener = listen(settings.host, settings.port)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -77,11 +90,12 @@ async def _serve(settings: Settings, listener: socket.socket, announce: Announce
     loop = asyncio.get_running_loop()
     for stop in STOPS:  # from now until the last child is gone, a signal only asks
         loop.add_signal_handler(stop, server.handle_exit, stop, None)
-    public_url = settings.public_url or url_of(settings.host, listener)
+    listening = url_of(settings.host, listener)
+    public_url = settings.public_url or listening
     async with running(settings, another_wrote=server.forget_keys) as ports:
         server.config.app = server.app = create_app(ports, await _web(settings, ports, public_url))
-        keys = len(await ports.store.keys())
-        server.announce = lambda: announce(public_url, keys)
+        serving = Serving(url=public_url, listening=listening, keys=len(await ports.store.keys()))
+        server.announce = lambda: announce(serving)
         await server.serve(sockets=[listener])
 
 

@@ -138,7 +138,7 @@ def _where_it_listens(child: "subprocess.Popen[bytes]", data: Path) -> str:
     line = child.stdout.readline() if ready else b""
     if not line:
         raise DemoFailed(f"the server did not start: {_last_words(data)}")
-    url: str = json.loads(line)["url"]
+    url: str = json.loads(line)["listening"]
     return url
 
 

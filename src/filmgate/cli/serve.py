@@ -8,7 +8,7 @@ from filmgate.cli.options import Config, Data, Json, load_settings
 from filmgate.cli.screen import is_plain, print_json
 
 if TYPE_CHECKING:
-    from filmgate.bootstrap.server import Announce
+    from filmgate.bootstrap.server import Announce, Serving
     from filmgate.settings import Settings
 
 
@@ -65,40 +65,56 @@ def serve_command(
 
 
 def _tell_program(settings: "Settings") -> "Announce":
-    def announce(url: str, keys: int) -> None:
+    def announce(serving: "Serving") -> None:
         import os
         import sys
 
-        print_json({"url": url, "data": settings.data, "pid": os.getpid(), "keys": keys})
+        print_json(
+            {
+                "url": serving.url,
+                "listening": serving.listening,
+                "data": settings.data,
+                "pid": os.getpid(),
+                "keys": serving.keys,
+            }
+        )
         sys.stdout.flush()
 
     return announce
 
 
 def _tell_log(settings: "Settings") -> "Announce":
-    def announce(url: str, keys: int) -> None:
+    def announce(serving: "Serving") -> None:
         import structlog
 
         from filmgate import __version__
 
-        log = structlog.get_logger("filmgate")
-        log.info("serving", url=url, data=str(settings.data), keys=keys, version=__version__)
+        structlog.get_logger("filmgate").info(
+            "serving",
+            url=serving.url,
+            listening=serving.listening,
+            data=str(settings.data),
+            keys=serving.keys,
+            version=__version__,
+        )
 
     return announce
 
 
 def _tell_person(settings: "Settings", *, named: bool) -> "Announce":
-    def announce(url: str, keys: int) -> None:
+    def announce(serving: "Serving") -> None:
         from rich.console import Console
         from rich.text import Text
 
         from filmgate import __version__
 
         lines = Text.assemble(
-            ("Filmgate ", "bold"), (__version__, "dim"), " serves ", (url, "bold cyan underline"), "\n"
+            ("Filmgate ", "bold"), (__version__, "dim"), " serves ", (serving.url, "bold cyan underline")
         )
-        lines.append(f"data in {settings.data}; Ctrl-C stops it\n", "dim")
-        if not keys:
+        if serving.url != serving.listening:
+            lines.append(f" from {serving.listening}", "dim")
+        lines.append(f"\ndata in {settings.data}; Ctrl-C stops it\n", "dim")
+        if not serving.keys:
             lines.append("no key yet: filmgate keys create --name me --credits 1000", "yellow")
             lines.append(f" --data {settings.data}\n" if named else "\n", "yellow")
         Console(stderr=True, highlight=False, soft_wrap=True).print(lines, end="")

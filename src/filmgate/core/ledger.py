@@ -200,7 +200,9 @@ class Finding:
     problem: str
 
 
-def audit(accounts: Iterable[Account], rows: Iterable[Row | Unreadable], tasks: Iterable[Billed]) -> Iterator[Finding]:
+def audit(
+    accounts: Iterable[Account], rows: Iterable[Row | Unreadable], tasks: Iterable[Billed]
+) -> Iterator[Finding]:
     """Recompute every balance, chain and bill from the rows alone, and yield all that is wrong.
 
     `rows` come grouped by account, each account's in the order of `seq`; an empty result is proof.

@@ -181,7 +181,7 @@ async def test_a_bug_is_logged_once_and_told_to_nobody(path: str, logged: list[A
     assert errors[0]["path"] == path.partition("?")[0].format("task_" + "0" * 26)
 
 
-async def test_a_store_that_cannot_save_is_503_and_worth_another_try() -> None:
+async def test_a_store_that_cannot_save_is_503_and_worth_another_try(logged: list[Any]) -> None:
     world = a_world()
     (ada,) = clients(world, "ada")
     world.store.fails = StoreUnavailable("the disk is full")
@@ -189,6 +189,7 @@ async def test_a_store_that_cannot_save_is_503_and_worth_another_try() -> None:
     reply = await ada.post("/v1/videos", A_VIDEO)
 
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert [entry["code"] for entry in logged if entry["log_level"] == "error"] == ["store_unavailable"]
 
 
 async def test_a_full_queue_is_429_and_says_when_to_come_back() -> None:

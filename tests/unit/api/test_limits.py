@@ -6,12 +6,16 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from filmgate.api.app import create_app
 from filmgate.api.limits import DeadlineProtocol
+from tests.calls import WEB
+from tests.fakes import a_world
 
 LIMIT_S = 0.2
 PATIENCE_S = 10
@@ -19,6 +23,7 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n"
 
 
+WORLD = a_world()
 SENT = asyncio.Semaphore(0)  # one more whenever the application has sent all of far too much
 
 
@@ -50,7 +55,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[str, int]]:
+async def serving(app: ASGIApp = app) -> AsyncIterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
@@ -225,6 +230,51 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         writer.transport.abort()
 
     assert LIMIT_S * 0.9 < time.monotonic() - begun < LIMIT_S + 2
+
+
+# --- with the application behind it ---------------------------------------------------------------
+
+
+def a_post(path: str, size: int) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {WORLD.keys['ada']}\r\ncontent-length: {size}\r\n"
+    return head.encode() + b"content-type: application/json\r\n\r\n"
+
+
+async def test_a_client_that_sends_far_too_much_still_hears_why() -> None:
+    size = 4 * 2**20
+
+    async with serving(create_app(WORLD.ports, WEB)) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(a_post("/v1/tasks/submit", size))
+        for _ in range(size // 2**16):
+            writer.write(b"x" * 2**16)
+            await writer.drain()
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_after_a_refusal_the_connection_still_serves() -> None:
+    async with serving(create_app(WORLD.ports, WEB)) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            a_post("/v1/nothing", 100_000) + b"x" * 100_000 + GET.replace(b"/", b"/healthz", 1) + b"\r\n"
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await reader.readuntil(b'{"status":"ok"}')
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_half_a_body_is_408_and_the_end() -> None:
+    async with serving(create_app(WORLD.ports, replace(WEB, body_s=LIMIT_S))) as address:
+        answer, seconds = await until_closed(address, a_post("/v1/videos", 100), b'{"prompt":')
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert LIMIT_S * 0.9 < seconds < LIMIT_S + 2
 
 
 async def test_half_said_requests_do_not_hold_up_the_end() -> None:

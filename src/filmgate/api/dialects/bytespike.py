@@ -30,7 +30,7 @@ from filmgate.core.generation import (
 )
 from filmgate.core.pricing import credits_of
 from filmgate.core.task import Output, Status, Task
-from filmgate.core.wish import Wish
+from filmgate.core.wish import PROMPT_CHARACTERS, Wish
 from filmgate.ports import Ports
 from filmgate.service.cancel_task import cancel_task
 from filmgate.service.read_tasks import read_task, read_task_named
@@ -136,7 +136,7 @@ class Params(Body):
     """The parameters of all models; which of them a model takes, the catalogue says."""
 
     prompt: str
-    negative_prompt: str | None = None
+    negative_prompt: str | None = Field(None, max_length=PROMPT_CHARACTERS)
     duration_seconds: Whole | None = Field(
         None, validation_alias=AliasChoices("duration_seconds", "duration")
     )

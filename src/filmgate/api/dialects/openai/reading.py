@@ -9,7 +9,7 @@ from filmgate.api.schema import Body, Flag, Url, Whole, check, check_url
 from filmgate.api.submission import METADATA_CHARACTERS, Order, find_model
 from filmgate.core.catalogue import Catalogue
 from filmgate.core.generation import Media, MediaKind, MediaRole, parse_size
-from filmgate.core.wish import Wish
+from filmgate.core.wish import PROMPT_CHARACTERS, Wish
 
 DEFAULT_MODEL: Final = "sora-2"  # OpenAI's own default
 
@@ -75,7 +75,7 @@ class Create(Body):
 
     prompt: str
     model: str = DEFAULT_MODEL
-    negative_prompt: str | None = None
+    negative_prompt: str | None = Field(None, max_length=PROMPT_CHARACTERS)
     duration: Whole | None = Field(None, validation_alias=AliasChoices("duration", "seconds"))
     size: str | None = None
     resolution: str | None = None
