@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import lifecycle, machine, poll, startup, studio, submit
+from benchmarks import lifecycle, machine, poll, processes, startup, studio, submit
 from benchmarks.bench import Bench
 from benchmarks.figures import BenchmarkFailed, Report, number
 
@@ -44,14 +44,11 @@ def main() -> int:
         there = machine.describe(Path(scratch))
         bench = Bench(scratch=Path(scratch), cores=cores, rounds=asked.rounds)
         for name in asked.benchmarks or ALL:
-            began = time.perf_counter()
             try:
-                report = ALL[name](bench)
+                reports.append(_measured(ALL[name], bench))
             except BenchmarkFailed as error:
                 print(f"{name} failed: {error}", file=sys.stderr)
                 failed = 1
-            else:
-                reports.append(replace(report, took_s=time.perf_counter() - began))
     if asked.json:
         print(json.dumps({"machine": there, "reports": [report.document() for report in reports]}, indent=2))
     else:
@@ -59,6 +56,14 @@ def main() -> int:
     if asked.write:
         RESULTS.write_text("\n".join(_page(there, reports)) + "\n", encoding="utf-8")
     return failed
+
+
+def _measured(measure: Callable[[Bench], Report], bench: Bench) -> Report:
+    began, ours, all_of_it = time.perf_counter(), processes.cpu_s(os.getpid()), machine.busy_core_s()
+    report = measure(bench)
+    took_s = time.perf_counter() - began
+    others = machine.busy_core_s() - all_of_it - (processes.cpu_s(os.getpid()) - ours)
+    return replace(report, took_s=took_s, others=max(others / took_s, 0))
 
 
 def _arguments() -> argparse.Namespace:
@@ -92,9 +97,13 @@ def _print(there: Mapping[str, str], reports: Sequence[Report]) -> None:
     console.print(facts)
     for report in reports:
         console.print()
-        console.print(Text(report.name, style="bold"), Text(f"in {report.took_s:.0f} s", style="dim"))
+        console.print(Text(report.name, style="bold"), Text(_aside(report), style="dim"))
         console.print(Text(report.how, style="dim"))
         console.print(_table(report))
+
+
+def _aside(report: Report) -> str:
+    return f"took {report.took_s:.0f} s; others kept {report.others:.2f} cores busy meanwhile"
 
 
 def _table(report: Report) -> Table:
@@ -124,7 +133,7 @@ def _page(there: Mapping[str, str], reports: Sequence[Report]) -> Iterator[str]:
         yield ""
         yield f"## {report.name.capitalize()}"
         yield ""
-        yield report.how
+        yield f"{report.how} This {_aside(report)}."
         yield ""
         yield "| | median | | least .. most | target | |"
         yield "|---|--:|---|--:|---|---|"

@@ -76,12 +76,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one benchmark found; `how` says what was done, and what a reader must know to judge it."""
+    """What one benchmark found; `how` says what was done, and what a reader must know to judge it.
+
+    `others` is how many cores somebody else kept busy meanwhile: much of it, and nothing here counts.
+    """
 
     name: str
     how: str
     figures: Sequence[Figure]
     took_s: float = 0.0
+    others: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """Return the report for programs."""
@@ -89,6 +93,7 @@ class Report:
             "benchmark": self.name,
             "how": self.how,
             "took_s": round(self.took_s, 1),
+            "cores_busy_with_others": round(self.others, 2),
             "figures": [figure.document() for figure in self.figures],
         }
 

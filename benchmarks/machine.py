@@ -10,6 +10,7 @@ from typing import Final
 
 import apsw
 
+from benchmarks.processes import TICK_S
 from filmgate import __version__
 
 _PACKAGES: Final = "uvicorn starlette uvloop httptools msgspec pydantic apsw av numpy".split()
@@ -22,7 +23,6 @@ def describe(directory: Path) -> dict[str, str]:
         "cpu": f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
         "disk": f"{_filesystem(directory)}, fdatasync {_fdatasync_ms(directory):.2f} ms (median)",
-        "busy before": f"{_busy():.2f} of {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sqlite": apsw.sqlite_lib_version(),
@@ -65,15 +65,8 @@ def _fdatasync_ms(directory: Path) -> float:
     return median(took)
 
 
-def _busy() -> float:
-    """Return how many cores somebody else keeps busy, stolen ones included."""
-    before, idle_before = _ticks()
-    time.sleep(0.5)
-    after, idle_after = _ticks()
-    share = 1 - (idle_after - idle_before) / max(after - before, 1)
-    return share * (os.cpu_count() or 1)
-
-
-def _ticks() -> tuple[int, int]:
+def busy_core_s() -> float:
+    """Return the CPU seconds that all of this machine has spent so far, stolen ones included."""
     times = [int(text) for text in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    return sum(times), times[3] + times[4]
+    idle = times[3] + times[4]
+    return (sum(times) - idle) * TICK_S

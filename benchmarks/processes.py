@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 _PPID: Final = 1  # of the fields after the name, which is in brackets and may hold anything
 _TIMES: Final = slice(11, 15)  # own user and system time, then those of children that have ended
 
@@ -25,7 +25,7 @@ def cpu_s(pid: int) -> float:
     ticks = 0
     for member in tree(pid):
         ticks += sum(int(field) for field in _stat(member)[_TIMES])
-    return ticks * _TICK_S
+    return ticks * TICK_S
 
 
 def resident_mb(pid: int) -> float:

@@ -62,7 +62,8 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
         base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=5
     ) as http:
         clients = [
-            asyncio.create_task(_client(http, notes, over, random.Random(f"{seed}/{n}"), n)) for n in range(CLIENTS)
+            asyncio.create_task(_client(http, notes, over, random.Random(f"{seed}/{n}"), n))
+            for n in range(CLIENTS)
         ]
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(0.05, 0.6))

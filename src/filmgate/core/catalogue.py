@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from filmgate.core.errors import InvalidSettings, ModelNotFound, ModelUnavailable
+from filmgate.core.errors import FilmgateError, InvalidSettings, ModelNotFound, ModelUnavailable
 from filmgate.core.generation import ADAPTIVE, RATIOS, RESOLUTIONS, MediaKind, parse_size
 from filmgate.core.pricing import Price, read_price
 from filmgate.core.task import Route
@@ -95,6 +95,8 @@ def _read_model(table: Mapping[str, Any]) -> Model:
         raise InvalidSettings(f"catalogue: {name}: unknown {', '.join(sorted(unknown))}")
     try:
         return _model(table)
+    except FilmgateError as error:
+        raise InvalidSettings(f"catalogue: {name}: {error.message}") from error
     except (KeyError, ValueError, TypeError) as error:
         raise InvalidSettings(f"catalogue: {name}: {error!r}") from error
 

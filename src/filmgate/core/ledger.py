@@ -19,7 +19,7 @@ FUNDING: Final = "house:funding"  # where credits given to accounts come from
 REVENUE: Final = "house:revenue"  # where billed credits go
 
 GENESIS: Final = b"\0" * 32
-MOST: Final = 2**62  # micro-credits in one amount: sums of two still fit a 64-bit column
+MOST: Final = 2**62  # micro-credits in one amount or balance: well within a 64-bit column
 
 
 class TransferKind(StrEnum):
@@ -128,6 +128,8 @@ def applied(account: Account, transfer: Transfer) -> Account:
         case TransferKind.POST | TransferKind.VOID:
             balance -= transfer.amount
             held -= transfer.releases
+    if balance > MOST:
+        raise InvalidRequest("the account has as many credits as an account can have")
     if balance < held:
         raise InsufficientCredits("the account has too few credits for this task")
     assert held >= 0, "more was released than was held"

@@ -74,10 +74,17 @@ def read_price(table: Mapping[str, Any]) -> Price:
     """Read `{per_second = 15, per_second_with_video = 30}` or `{per_image = 2}`."""
     match table:
         case {"per_second": rate, "per_second_with_video": with_video, **rest} if not rest:
-            return Price(unit=Unit.SECOND, rate=micro_of(rate), rate_with_video=micro_of(with_video))
+            return Price(unit=Unit.SECOND, rate=_rate(rate), rate_with_video=_rate(with_video))
         case {"per_second": rate, **rest} if not rest:
-            return Price(unit=Unit.SECOND, rate=micro_of(rate))
+            return Price(unit=Unit.SECOND, rate=_rate(rate))
         case {"per_image": rate, **rest} if not rest:
-            return Price(unit=Unit.IMAGE, rate=micro_of(rate))
+            return Price(unit=Unit.IMAGE, rate=_rate(rate))
         case _:
             raise InvalidSettings(f"{dict(table)} is not a price")
+
+
+def _rate(amount: object) -> int:
+    rate = micro_of(amount)
+    if rate < 0:
+        raise InvalidSettings(f"{amount} credits is less than nothing")
+    return rate

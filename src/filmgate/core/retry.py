@@ -8,6 +8,7 @@ from filmgate.core.errors import ProviderBusy, ProviderError
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
+_DOUBLINGS: Final = 16  # past the longest wait by far, and no number grows without end
 
 
 def again_at(
@@ -20,12 +21,14 @@ def again_at(
     """
     if error.landed or not error.retryable:
         return None
-    wait_s = min(FIRST_WAIT_S * 2 ** (tries - 1), LONGEST_WAIT_S)
+    wait_s = min(FIRST_WAIT_S * 2 ** min(tries - 1, _DOUBLINGS), LONGEST_WAIT_S)
     wait_s *= 0.8 + 0.4 * _fraction(f"{reference}/{tries}")
     if isinstance(error, ProviderBusy) and error.retry_after_s is not None:
         wait_s = max(wait_s, error.retry_after_s)
-    at = now + timedelta(seconds=wait_s)
-    return at if at < deadline else None
+    # Compared before it is added: advice may be longer than any calendar.
+    if wait_s >= (deadline - now).total_seconds():
+        return None
+    return now + timedelta(seconds=wait_s)
 
 
 def _fraction(text: str) -> float:
