@@ -1,12 +1,13 @@
 """What every benchmark is given: where to work, which cores to use, how often to repeat."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from benchmarks.figures import Figure, Target
 from benchmarks.load import Generator, Load, Outcome
 from benchmarks.service import Service
 
@@ -57,6 +58,16 @@ def costed(generator: Generator, service: Service, load: Load) -> Costed:
     before = service.cpu_s()
     outcome = generator.run(load)
     return Costed(outcome=outcome, cpu_s=service.cpu_s() - before)
+
+
+def generator_use(runs: Iterable[Costed]) -> Figure:
+    """Return how busy the generator was: at its limit, it would have measured itself."""
+    return Figure(
+        what="the load generator's use of its own core",
+        unit="core",
+        values=tuple(run.outcome.busy for run in runs),
+        target=Target(at_most=0.8),
+    )
 
 
 def a_film(prompt: str, model: str, **params: object) -> Mapping[str, object]:

@@ -33,7 +33,7 @@ def measure(bench: Bench) -> Report:
     figures = []
     with generator(bench.load_core) as load:
         for accounts in ACCOUNTS:
-            bench.say(f"lifecycle: {accounts} accounts")
+            bench.say(f"lifecycle: accounts: {accounts}")
             runs = [_run(bench, load, accounts, n) for n in range(bench.rounds)]
             figures += _figures(accounts, runs)
     return Report(name="lifecycle", how=HOW, figures=figures)

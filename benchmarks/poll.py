@@ -1,6 +1,6 @@
 """How fast a client learns how its task stands, beside the fastest that this server can answer at all."""
 
-from benchmarks.bench import Bench, Costed, a_film, costed
+from benchmarks.bench import Bench, Costed, a_film, costed, generator_use
 from benchmarks.client import Client
 from benchmarks.dialects.constant import PATHS
 from benchmarks.figures import Figure, Report, Target
@@ -15,7 +15,8 @@ HOW = f"""\
 {CALLERS} keep-alive connections ask for the status of one sandbox task, with a key, for {SECONDS} s at a
 time; the server has one core, the load another. Each kind of answer takes turns with a constant
 one of the same size behind the same server, application and authentication; a ratio is that of two
-runs side by side."""
+runs side by side, of requests/s and, which bears a busy machine better, of requests for each CPU second
+of the server."""
 
 _WAYS = {
     "B GET /v1/tasks/query": "/v1/tasks/query?task_id={}",
@@ -40,8 +41,7 @@ def measure(bench: Bench) -> Report:
             bench.say(f"poll: round {n + 1} of {bench.rounds}")
             rounds.append({kind: _pair(load, service, key, *paths) for kind, paths in kinds.items()})
     figures = [figure for kind in kinds for figure in _figures(kind, [pairs[kind] for pairs in rounds])]
-    every = [run.outcome.busy for pairs in rounds for pair in pairs.values() for run in pair]
-    figures.append(Figure(what="the load generator's use of its own core", unit="core", values=tuple(every)))
+    figures.append(generator_use(run for pairs in rounds for pair in pairs.values() for run in pair))
     return Report(name="poll", how=HOW, figures=figures)
 
 
@@ -92,6 +92,12 @@ def _figures(kind: str, pairs: list[tuple[Costed, Costed]]) -> list[Figure]:
             what="  ratio",
             unit="",
             values=tuple(poll.outcome.per_s / constant.outcome.per_s for poll, constant in pairs),
+            target=Target(at_least=0.5),
+        ),
+        Figure(
+            what="  ratio by CPU seconds",
+            unit="",
+            values=tuple(poll.per_cpu_s / constant.per_cpu_s for poll, constant in pairs),
             target=Target(at_least=0.5),
         ),
         Figure(

@@ -1,6 +1,6 @@
 """How many submissions a second are priced, held and on the disk before their caller hears so."""
 
-from benchmarks.bench import Bench, Costed, a_film, costed
+from benchmarks.bench import Bench, Costed, a_film, costed, generator_use
 from benchmarks.figures import Figure, Report, Target
 from benchmarks.load import NUMBER, Generator, Load, generator, request
 from benchmarks.service import MODEL, Service
@@ -28,6 +28,7 @@ def measure(bench: Bench) -> Report:
             bench.say(f"submit: round {n + 1} of {bench.rounds}")
             _round(bench, load, n, runs)
     figures = [figure for way in WAYS for figure in _figures(*way, runs[way])]
+    figures.append(generator_use(run for way in WAYS for run in runs[way]))
     return Report(name="submit", how=HOW, figures=figures)
 
 

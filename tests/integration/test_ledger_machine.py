@@ -30,8 +30,8 @@ from filmgate.store.sqlite import DATABASE, SqliteStore
 from tests.fakes import NOON, MemoryStore
 from tests.stores import a_claim, an_order, ended, findings, fund
 
-# `LEDGER_HISTORIES=1000` for a long run; the default takes some twenty seconds.
-HISTORIES = int(os.environ.get("LEDGER_HISTORIES", "100"))
+# `LEDGER_HISTORIES=1000` for a long run; the default takes some ten seconds.
+HISTORIES = int(os.environ.get("LEDGER_HISTORIES", "40"))
 STEPS = 40
 
 NAMES = ["ada", "ben"]

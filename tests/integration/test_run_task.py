@@ -167,7 +167,7 @@ async def told(stage: Stage, task: Task) -> None:
 async def test_a_provider_that_is_busy_until_the_deadline_fails_the_task(
     build: Build, *, idempotent: bool
 ) -> None:
-    stage = await build(idempotent=idempotent, refusals=[ProviderBusy("not now")] * 1_000)
+    stage = await build(idempotent=idempotent, refusals=[ProviderBusy("not now", retry_after_s=300)] * 1_000)
     task = await stage.submit()
 
     await stage.live()
@@ -566,7 +566,7 @@ async def test_two_deaths_at_any_two_steps_neither_lose_nor_double_anything(
     first = 0
     while not lived_through:
         first += 1
-        for second in count(1, 3):
+        for second in count(1, 4):
             stage = await busy_once(build, idempotent=idempotent)
             task = await stage.submit()
             lived_through = await stage.live(dies_at=first)

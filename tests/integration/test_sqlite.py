@@ -264,6 +264,20 @@ async def test_a_caller_who_goes_away_does_not_take_the_change_along(store: Sqli
     assert await store.task(task.id) == task
 
 
+async def test_a_question_that_sqlite_cannot_answer_just_now_does_not_stop_the_writer(
+    store: SqliteStore,
+) -> None:
+    def deny(_operation: int, pragma: str | None, *_: object) -> int:
+        return apsw.SQLITE_DENY if pragma == "data_version" else apsw.SQLITE_OK
+
+    await store._order(lambda writer: setattr(writer.db, "authorizer", deny))
+
+    async with asyncio.timeout(10):
+        answers = [await submit(store, an_order(n=n)) for n in range(3)]
+
+    assert all(isinstance(answer, Committed) for answer in answers)
+
+
 # --- a full disk --------------------------------------------------------------------------------
 
 

@@ -1,7 +1,6 @@
 """One HTTP request, as a handler sees it."""
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -34,6 +33,7 @@ class Call:
         self.trace_id = trace_id
         self.params = params
         self._key = key
+        self._pairs: list[tuple[str, str]] | None = None
 
     @property
     def key(self) -> Key:
@@ -55,35 +55,41 @@ class Call:
                 return text.decode("latin-1")
         return None
 
-    @cached_property
+    @property
     def query_pairs(self) -> list[tuple[str, str]]:
         """The query string's names and values, in order."""
-        raw: bytes = self.scope["query_string"]
-        if (
-            raw.isascii()
-            and b"\0" not in raw
-            and b"%" not in raw
-            and b"+" not in raw
-            and raw.count(b"&") < MOST_PARAMS
-        ):
-            # Nothing to decode, as in every poll.
-            parts = (part.partition("=") for part in raw.decode().split("&") if part)
-            return [(name, value) for name, _, value in parts]
-        try:
-            pairs = parse_qsl(
-                raw.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMS, errors="strict"
-            )
-        except ValueError as error:
-            raise InvalidRequest("the query string cannot be read") from error
-        if any("\0" in name or "\0" in value for name, value in pairs):
-            raise InvalidRequest("the query string contains a NUL character")
-        return pairs
+        if self._pairs is None:
+            self._pairs = _read_query(self.scope["query_string"])
+        return self._pairs
 
-    @cached_property
+    @property
     def query(self) -> Mapping[str, str]:
         """The query string; of a name said twice the last counts."""
         return dict(self.query_pairs)
 
     def only(self, *names: str) -> dict[str, Any]:
         """Return those query parameters that were given a value."""
-        return {name: self.query[name] for name in names if self.query.get(name)}
+        query = self.query
+        return {name: query[name] for name in names if query.get(name)}
+
+
+def _read_query(raw: bytes) -> list[tuple[str, str]]:
+    if (
+        raw.isascii()
+        and b"\0" not in raw
+        and b"%" not in raw
+        and b"+" not in raw
+        and raw.count(b"&") < MOST_PARAMS
+    ):
+        # Nothing to decode, as in every poll.
+        parts = [part.partition("=") for part in raw.decode().split("&") if part]
+        return [(name, value) for name, _, value in parts]
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_PARAMS, errors="strict"
+        )
+    except ValueError as error:
+        raise InvalidRequest("the query string cannot be read") from error
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise InvalidRequest("the query string contains a NUL character")
+    return pairs

@@ -37,10 +37,11 @@ class Links:
         # Pollers ask for the same few links again and again.
         self._known = lru_cache(maxsize=4_096)(self._link)
 
-    def to(self, output: Output) -> str:
-        """Return a link that works for at least the usual lifetime."""
+    def to(self, *outputs: Output) -> list[str]:
+        """Return a link to each, that works for at least the usual lifetime."""
         now = int(self._clock.now().timestamp())
-        return self._known(output.blob, output.mime, now - now % -STEADY_S + self._lifetime_s, "")
+        expires = now - now % -STEADY_S + self._lifetime_s
+        return [self._known(output.blob, output.mime, expires, "") for output in outputs]
 
     def for_seconds(self, output: Output, lifetime_s: int, *, filename: str = "") -> str:
         """Return a link that works for exactly `lifetime_s`; `filename` is what a browser saves it as."""

@@ -341,8 +341,12 @@ def _connect(path: Path) -> apsw.Connection:
     return db
 
 
-def _data_version(db: apsw.Connection) -> int:
-    return int(db.execute("PRAGMA data_version").get)
+def _data_version(db: apsw.Connection) -> int | None:
+    """Return a number that another process's change moves; None is news too, and so is what follows it."""
+    try:
+        return int(db.execute("PRAGMA data_version").get)
+    except apsw.Error:  # the disk, most likely: no reason to end the one thread that writes
+        return None
 
 
 def _transfers(db: apsw.Connection) -> Iterator[Row | Unreadable]:

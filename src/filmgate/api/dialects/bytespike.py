@@ -255,8 +255,9 @@ def write_task(task: Task, view: View) -> Json:
 def _completed(task: Task, view: View) -> Json:
     """Return the results in both of ByteSpike's spellings."""
     used = credits_of(task.charged)
-    links = {output.kind: view.links.to(output) for output in reversed(task.outputs)}
-    made = [_output(output, view) for output in task.outputs if output.kind in _MAIN]
+    found = list(zip(task.outputs, view.links.to(*task.outputs), strict=True))
+    links = {output.kind: link for output, link in reversed(found)}  # of each kind the first
+    made = [_output(output, link) for output, link in found if output.kind in _MAIN]
     result: Json = {
         "aspect_ratio": shown_ratio(task.generation),
         "resolution": shown_resolution(task.generation),
@@ -282,8 +283,8 @@ def _completed(task: Task, view: View) -> Json:
 _MAIN: Final = frozenset({OutputKind.VIDEO, OutputKind.IMAGE})
 
 
-def _output(output: Output, view: View) -> Json:
-    item: Json = {"type": output.kind.value, "url": view.links.to(output), "mime_type": output.mime}
+def _output(output: Output, url: str) -> Json:
+    item: Json = {"type": output.kind.value, "url": url, "mime_type": output.mime}
     if output.kind is OutputKind.VIDEO:
         item["duration_seconds"] = output.duration_s
     return item | {"width": output.width, "height": output.height, "size_bytes": output.size_bytes}

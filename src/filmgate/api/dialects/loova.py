@@ -223,15 +223,18 @@ def _result(task: Task, view: View) -> Json:
         "finished_at": iso_or_none(task.finished_at),
     }
     if task.status is Status.SUCCEEDED:
-        main = [output for output in task.outputs if output.kind in {OutputKind.VIDEO, OutputKind.IMAGE}]
-        links = [view.links.to(output) for output in main]
-        result["video_url"] = links[0] if links else None
-        if main and main[0].kind is OutputKind.IMAGE:
-            result["image_urls"] = links
-        for output in task.outputs:
+        found = list(zip(task.outputs, view.links.to(*task.outputs), strict=True))
+        main = [link for output, link in found if output.kind in _MAIN]
+        result["video_url"] = main[0] if main else None
+        for output, link in found:
             if output.kind is OutputKind.LAST_FRAME:
-                result["last_frame_url"] = view.links.to(output)
+                result["last_frame_url"] = link
+            elif output.kind is OutputKind.IMAGE:
+                result["image_urls"] = main
     return result
+
+
+_MAIN: Final = frozenset({OutputKind.VIDEO, OutputKind.IMAGE})
 
 
 def _cost(task: Task) -> int | float:

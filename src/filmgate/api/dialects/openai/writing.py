@@ -25,7 +25,8 @@ def write_task(task: Task, view: View) -> Json:
     generation = task.generation
     url = frame = thumbnail = None
     if task.status is Status.SUCCEEDED:
-        links = {output.kind: view.links.to(output) for output in reversed(task.outputs)}
+        found = list(zip(task.outputs, view.links.to(*task.outputs), strict=True))
+        links = {output.kind: link for output, link in reversed(found)}  # of each kind the first
         url = links.get(OutputKind.VIDEO) or links.get(OutputKind.IMAGE)
         frame = links.get(OutputKind.LAST_FRAME)
         thumbnail = links.get(OutputKind.THUMBNAIL)
