@@ -8,11 +8,12 @@ from benchmarks.load import Generator, Load, generator, request
 from benchmarks.service import Service
 
 CALLERS = 64
+TASKS = 200  # polled in turn: nobody polls one task ten thousand times a second
 SECONDS = 0.8
 LITELLM_PER_CPU_S = 66  # LiteLLM 1.106.2, the same request; measured on the design's machine
 
 HOW = f"""\
-{CALLERS} keep-alive connections ask for the status of one sandbox task, with a key, for {SECONDS} s at a
+{CALLERS} keep-alive connections ask for the status of {TASKS} sandbox tasks in turn, with a key, for {SECONDS} s at a
 time; the server has one core, the load another. Each kind of answer takes turns with a constant
 one of the same size behind the same server, application and authentication; a ratio is that of two
 runs side by side, of requests/s and, which bears a busy machine better, of requests for each CPU second
@@ -45,36 +46,39 @@ def measure(bench: Bench) -> Report:
     return Report(name="poll", how=HOW, figures=figures)
 
 
-def _kinds(client: Client) -> dict[str, tuple[str, str]]:
-    """Return the path of each kind of answer, and that of a constant answer of its size."""
-    done = client.submit(a_film("a small boat at sunset", "sandbox"))
-    client.wait(done, "completed", within_s=30)
-    stalled = client.submit(a_film("#stall a small boat at sunset", "sandbox"))
-    client.wait(stalled, "running", within_s=30)
+def _kinds(client: Client) -> dict[str, tuple[list[str], str]]:
+    """Return the paths of each kind of answer, and that of a constant answer of its size."""
+    prompts = {"succeeded": "a small boat at sunset", "running": "#stall a small boat at sunset"}
+    shown = {"succeeded": "completed", "running": "running"}
     kinds = {}
     constants = iter(PATHS)
-    for status, task_id in (("succeeded", done), ("running", stalled)):
+    for status, prompt in prompts.items():
+        tasks = [client.submit(a_film(prompt, "sandbox")) for _ in range(TASKS)]
+        for task_id in tasks:
+            client.wait(task_id, shown[status], within_s=30)
         for way, path in _WAYS.items():
-            asked, constant = path.format(task_id), next(constants)
-            client.put(constant, {"task_id": task_id, "body": client.get(asked).decode()})
+            asked, constant = [path.format(task_id) for task_id in tasks], next(constants)
+            client.put(constant, {"task_id": tasks[0], "body": client.get(asked[0]).decode()})
             kinds[f"{way}, {status}"] = (asked, constant)
     return kinds
 
 
-def _pair(load: Generator, service: Service, key: str, asked: str, constant: str) -> tuple[Costed, Costed]:
+def _pair(
+    load: Generator, service: Service, key: str, asked: list[str], constant: str
+) -> tuple[Costed, Costed]:
     runs = [
         costed(
             load,
             service,
             Load(
                 port=service.port,
-                requests=(request("GET", path, key=key),),
+                requests=tuple(request("GET", path, key=key) for path in paths),
                 connections=CALLERS,
                 contains=b"status",
                 seconds=SECONDS,
             ),
         )
-        for path in (asked, constant)
+        for paths in (asked, [constant])
     ]
     return runs[0], runs[1]
 

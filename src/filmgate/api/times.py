@@ -1,8 +1,10 @@
 """Times as the wire says them."""
 
 from datetime import datetime
+from functools import lru_cache
 
 
+@lru_cache(maxsize=8_192)  # pollers ask for the same times again and again
 def iso(at: datetime) -> str:
     """Return an aware UTC time as ISO 8601 with milliseconds and Z."""
     return at.isoformat(timespec="milliseconds")[:23] + "Z"

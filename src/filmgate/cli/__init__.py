@@ -6,7 +6,7 @@ import sys
 import typer
 
 from filmgate.cli import accounts, demo, keys, ledger, models, render, serve, settings, tasks, version
-from filmgate.cli.screen import complain, is_plain
+from filmgate.cli.screen import CommandFailed, complain, is_plain
 from filmgate.core.errors import FilmgateError
 
 app = typer.Typer(
@@ -27,8 +27,8 @@ def main() -> None:
     """Run the command that the arguments name, and end with an honest exit status."""
     try:
         app(prog_name="filmgate")
-    except FilmgateError as error:
-        complain(error.message)
+    except (CommandFailed, FilmgateError) as error:
+        complain(str(error))
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

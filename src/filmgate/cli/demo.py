@@ -21,8 +21,16 @@ import typer
 
 from filmgate.cli.options import Config, Json, settings_of
 from filmgate.cli.place import whole_file
-from filmgate.cli.screen import Progress, duration, is_plain, print_facts, print_json, progress_bar, size
-from filmgate.core.errors import FilmgateError
+from filmgate.cli.screen import (
+    CommandFailed,
+    Progress,
+    duration,
+    is_plain,
+    print_facts,
+    print_json,
+    progress_bar,
+    size,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -36,10 +44,6 @@ STOP_S = 20.0
 RENDER_S = 300.0
 LOOK_EVERY_S = 0.25
 LOG = "demo.log"
-
-
-class DemoFailed(FilmgateError):
-    """Something on the way did not do what it should; the message says what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,7 @@ def _server(data: Path, config: Path | None) -> Iterator[Server]:
     finally:
         stopped = _stop(child)
     if stopped != 0:
-        raise DemoFailed(f"the server ended with status {stopped}; its log is {data / LOG}")
+        raise CommandFailed(f"the server ended with status {stopped}; its log is {data / LOG}")
 
 
 def _where_it_listens(child: "subprocess.Popen[bytes]", data: Path) -> str:
@@ -137,7 +141,7 @@ def _where_it_listens(child: "subprocess.Popen[bytes]", data: Path) -> str:
     ready, _, _ = select([child.stdout], [], [], START_S)
     line = child.stdout.readline() if ready else b""
     if not line:
-        raise DemoFailed(f"the server did not start: {_last_words(data)}")
+        raise CommandFailed(f"the server did not start: {_last_words(data)}")
     url: str = json.loads(line)["listening"]
     return url
 
@@ -208,22 +212,22 @@ def _film(
             while video["status"] in {"queued", "in_progress"}:
                 show(int(video.get("progress") or 0), "rendering")
                 if monotonic() - began > RENDER_S:
-                    raise DemoFailed(f"the film was not made within {duration(RENDER_S)}")
+                    raise CommandFailed(f"the film was not made within {duration(RENDER_S)}")
                 sleep(LOOK_EVERY_S)
                 video = _answer(client.get(f"/v1/videos/{video['id']}"))
             took_s = monotonic() - began
             if video["status"] != "completed":
-                raise DemoFailed(f"the film was not made: {(video.get('error') or {}).get('message')}")
+                raise CommandFailed(f"the film was not made: {(video.get('error') or {}).get('message')}")
             show(100, "saving")
             _download(client, video["id"], output)
     except httpx2.HTTPError as error:
-        raise DemoFailed(f"the server does not answer as it should: {error}") from error
+        raise CommandFailed(f"the server does not answer as it should: {error}") from error
     return video, took_s
 
 
 def _answer(response: "httpx2.Response") -> dict[str, Any]:
     if response.is_error:
-        raise DemoFailed(f"the server answered {response.status_code}: {response.text[:300]}")
+        raise CommandFailed(f"the server answered {response.status_code}: {response.text[:300]}")
     document: dict[str, Any] = response.json()
     return document
 
@@ -231,12 +235,12 @@ def _answer(response: "httpx2.Response") -> dict[str, Any]:
 def _download(client: "httpx2.Client", video: str, output: Path) -> None:
     with client.stream("GET", f"/v1/videos/{video}/content", follow_redirects=True) as response:
         if response.is_error:
-            raise DemoFailed(f"the film cannot be fetched: HTTP {response.status_code}")
+            raise CommandFailed(f"the film cannot be fetched: HTTP {response.status_code}")
         with whole_file(output) as file:
             for chunk in response.iter_bytes():
                 file.write(chunk)
             if not file.tell():
-                raise DemoFailed("the film that was fetched is empty")
+                raise CommandFailed("the film that was fetched is empty")
 
 
 # --- what to go on with -------------------------------------------------------------------------

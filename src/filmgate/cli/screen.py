@@ -15,6 +15,10 @@ def is_plain(stream: TextIO) -> bool:
     return not stream.isatty() or os.environ.get("TERM") == "dumb"
 
 
+class CommandFailed(Exception):
+    """A command could not do what it is for; the message is the one line that people read."""
+
+
 def complain(message: str) -> None:
     """Say on stderr what is wrong: one line, which only a terminal breaks."""
     text = f"filmgate: {message}"

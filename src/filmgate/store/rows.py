@@ -1,6 +1,7 @@
 """Between our values and their rows: the same on every database."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -35,8 +36,9 @@ def dump_task(task: Task) -> str:
     return _encoder.encode(task).decode()
 
 
+@lru_cache(maxsize=4_096)  # clients poll: the same snapshot is read many times before it changes
 def load_task(snapshot: str) -> Task:
-    """Return the task of a snapshot."""
+    """Return the task of a snapshot: one value for all who ask, which nobody may change."""
     return _tasks.decode(snapshot)
 
 
