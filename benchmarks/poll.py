@@ -7,14 +7,13 @@ from benchmarks.figures import Figure, Report, Target
 from benchmarks.load import Generator, Load, generator, request
 from benchmarks.service import Service
 
-CALLERS = 64
-TASKS = 200  # polled in turn: nobody polls one task ten thousand times a second
+CALLERS = 64  # each asks for a task of its own
 SECONDS = 0.8
 LITELLM_PER_CPU_S = 66  # LiteLLM 1.106.2, the same request; measured on the design's machine
 
 HOW = f"""\
-{CALLERS} keep-alive connections ask for the status of {TASKS} sandbox tasks in turn, with a key, for {SECONDS} s at a
-time; the server has one core, the load another. Each kind of answer takes turns with a constant
+{CALLERS} keep-alive connections ask, each for the status of its own sandbox task, with a key, for {SECONDS} s
+at a time; the server has one core, the load another. Each kind of answer takes turns with a constant
 one of the same size behind the same server, application and authentication; a ratio is that of two
 runs side by side, of requests/s and, which bears a busy machine better, of requests for each CPU second
 of the server."""
@@ -30,7 +29,12 @@ def measure(bench: Bench) -> Report:
     """Measure all three ways, of a finished and of a running task."""
     program = ("benchmarks.serve",)
     with (
-        Service(bench.scratch / "poll", cores=bench.server_core, program=program) as service,
+        Service(
+            bench.scratch / "poll",
+            cores=bench.server_core,
+            program=program,
+            settings={"account_concurrency": 2 * CALLERS},
+        ) as service,
         generator(bench.load_core) as load,
     ):
         key = service.new_keys()[0]
@@ -53,7 +57,7 @@ def _kinds(client: Client) -> dict[str, tuple[list[str], str]]:
     kinds = {}
     constants = iter(PATHS)
     for status, prompt in prompts.items():
-        tasks = [client.submit(a_film(prompt, "sandbox")) for _ in range(TASKS)]
+        tasks = [client.submit(a_film(prompt, "sandbox")) for _ in range(CALLERS)]
         for task_id in tasks:
             client.wait(task_id, shown[status], within_s=30)
         for way, path in _WAYS.items():

@@ -86,8 +86,8 @@ class EmbeddedDispatch:
             try:
                 if tries == TRIES:
                     await give_up(ports, job)
-                else:
-                    await run_task(ports, job)
+                    tries = 0
+                await run_task(ports, job)
             except (StoreUnavailable, Conflict):
                 _log.warning("run_waits_for_the_store", task_id=job.task_id)
             except (Exception, asyncio.CancelledError):  # one task's trouble is not another's

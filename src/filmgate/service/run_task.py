@@ -35,6 +35,7 @@ from filmgate.service.settle_task import fail, succeed
 PROGRESS_EVERY: Final = timedelta(seconds=1)
 UPSTREAM_TROUBLE_S: Final = 5.0  # between questions that the provider could not answer
 STORE_TROUBLE_S: Final = 1.0  # between tries to save what only this run knows
+EXPIRED: Final = TaskError(code="expired", message="the task did not finish within its time")
 DRAIN_TRIES: Final = 60
 
 
@@ -82,6 +83,9 @@ class _Run:
         Return whether nothing is left to do: the task has ended and its attempt is closed.
         """
         if not await self._retry_time_has_come():
+            return False
+        if self.attempt.intent_at is None and self.ports.clock.now() >= self.task.deadline_at:
+            await fail(self.ports, self.task, EXPIRED, lease_no=self.job.lease_no)
             return False
         remote_id = self.attempt.remote_id or await self._submit()
         if remote_id is not None:
@@ -239,10 +243,9 @@ class _Run:
             )
 
     async def _expire(self, remote_id: RemoteId) -> None:
-        error = TaskError(code="expired", message="the task did not finish within its time")
         # Left open: it is cancelled and closed once the task has ended, as after a cancel.
         known = replace(self.attempt, remote_id=remote_id)
-        await fail(self.ports, self.task, error, lease_no=self.job.lease_no, attempts=(known,))
+        await fail(self.ports, self.task, EXPIRED, lease_no=self.job.lease_no, attempts=(known,))
 
     async def _read_again(self) -> None:
         """Raise Conflict if someone else has changed the task since this run last saved it."""
@@ -305,18 +308,20 @@ async def _stopped(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -
 
 
 async def give_up(ports: Ports, job: Job) -> None:
-    """End a task that cannot be run because of a fault of ours, and close what it left open."""
+    """End a task that a fault of ours keeps from running; once it has ended, close what is open.
+
+    What was started is left open by the first call: running the job again stops it, as after a cancel.
+    """
     task = await ports.store.task(job.task_id)
     assert task is not None, "a job belongs to a stored task"
+    if not task.ended:
+        error = TaskError(code="internal_error", message="Filmgate could not run this task")
+        await fail(ports, task, error, lease_no=job.lease_no)
+        return
     now = ports.clock.now()
     attempts = await ports.store.attempts(job.task_id)
-    sent = [one for one in attempts if one.intent_at is not None and one.closed_at is None]
-    orphans = tuple(one.close(Outcome.ORPHANED, at=now) for one in sent)
-    if task.ended:
-        await save(ports, aside(*orphans, lease_no=job.lease_no))
-        return
-    error = TaskError(code="internal_error", message="Filmgate could not run this task")
-    await fail(ports, task, error, lease_no=job.lease_no, attempts=orphans)
+    orphans = tuple(one.close(Outcome.ORPHANED, at=now) for one in attempts if one.closed_at is None)
+    await save(ports, aside(*orphans, lease_no=job.lease_no))
 
 
 async def _find(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> RemoteId | None:
