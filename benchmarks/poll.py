@@ -1,5 +1,7 @@
 """How fast a client learns how its task stands, beside the fastest that this server can answer at all."""
 
+from collections.abc import Iterator
+
 from benchmarks.bench import Bench, Costed, a_film, costed, generator_use
 from benchmarks.client import Client
 from benchmarks.dialects.constant import PATHS
@@ -39,31 +41,35 @@ def measure(bench: Bench) -> Report:
     ):
         key = service.new_keys()[0]
         client = Client(service, key)
-        kinds = _kinds(client)
-        service.settle()
-        rounds = []
-        for n in range(bench.rounds):
-            bench.say(f"poll: round {n + 1} of {bench.rounds}")
-            rounds.append({kind: _pair(load, service, key, *paths) for kind, paths in kinds.items()})
-    figures = [figure for kind in kinds for figure in _figures(kind, [pairs[kind] for pairs in rounds])]
-    figures.append(generator_use(run for pairs in rounds for pair in pairs.values() for run in pair))
+        constants = iter(PATHS)
+        pairs: dict[str, list[tuple[Costed, Costed]]] = {}
+        # One status after the other: tasks that run cost the server something of their own.
+        for status in _PROMPTS:
+            kinds = _kinds(client, status, constants)
+            service.settle()
+            for n in range(bench.rounds):
+                bench.say(f"poll: {status} tasks, round {n + 1} of {bench.rounds}")
+                for kind, paths in kinds.items():
+                    pairs.setdefault(kind, []).append(_pair(load, service, key, *paths))
+    figures = [figure for kind, found in pairs.items() for figure in _figures(kind, found)]
+    figures.append(generator_use(run for found in pairs.values() for pair in found for run in pair))
     return Report(name="poll", how=HOW, figures=figures)
 
 
-def _kinds(client: Client) -> dict[str, tuple[list[str], str]]:
+_PROMPTS = {"succeeded": "a small boat at sunset", "running": "#stall a small boat at sunset"}
+_SHOWN = {"succeeded": "completed", "running": "running"}
+
+
+def _kinds(client: Client, status: str, constants: Iterator[str]) -> dict[str, tuple[list[str], str]]:
     """Return the paths of each kind of answer, and that of a constant answer of its size."""
-    prompts = {"succeeded": "a small boat at sunset", "running": "#stall a small boat at sunset"}
-    shown = {"succeeded": "completed", "running": "running"}
+    tasks = [client.submit(a_film(_PROMPTS[status], "sandbox")) for _ in range(CALLERS)]
+    for task_id in tasks:
+        client.wait(task_id, _SHOWN[status], within_s=30)
     kinds = {}
-    constants = iter(PATHS)
-    for status, prompt in prompts.items():
-        tasks = [client.submit(a_film(prompt, "sandbox")) for _ in range(CALLERS)]
-        for task_id in tasks:
-            client.wait(task_id, shown[status], within_s=30)
-        for way, path in _WAYS.items():
-            asked, constant = [path.format(task_id) for task_id in tasks], next(constants)
-            client.put(constant, {"task_id": tasks[0], "body": client.get(asked[0]).decode()})
-            kinds[f"{way}, {status}"] = (asked, constant)
+    for way, path in _WAYS.items():
+        asked, constant = [path.format(task_id) for task_id in tasks], next(constants)
+        client.put(constant, {"task_id": tasks[0], "body": client.get(asked[0]).decode()})
+        kinds[f"{way}, {status}"] = (asked, constant)
     return kinds
 
 

@@ -179,7 +179,7 @@ SPEC: Final = Spec(
         media=frozenset(MediaKind),  # it looks at none of them
         cancels=True,
         reports_progress=True,
-        poll_interval_s=0.05,
+        poll_interval_s=0.25,
     ),
     config=Config,
     build=Sandbox,
