@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from filmgate.api import dialects
 from filmgate.api.links import Links
 from filmgate.api.routing import Route
@@ -29,6 +31,31 @@ class View:
         """Return how long tasks of this model usually take; a model may have left the catalogue since."""
         model = self.catalogue.names.get(task.model_id.lower())
         return model.expected_s if model else 60
+
+
+class Shown:
+    """Tasks as a dialect writes them, encoded, and kept for the next who asks for the same.
+
+    Most requests are polls that learn nothing new: a task changes only with its version, and its
+    links only with their `era`.
+    """
+
+    def __init__(self, write: Callable[[Task, View], Json], view: View, *, most: int = 4_096) -> None:
+        """Keep up to `most` of what `write` returns."""
+        self._write = write
+        self._view = view
+        self._most = most
+        self._kept: dict[tuple[str, int, int], msgspec.Raw] = {}
+
+    def __call__(self, task: Task) -> msgspec.Raw:
+        """Return the task's JSON."""
+        known = (task.id, task.version, self._view.links.era())
+        shown = self._kept.get(known)
+        if shown is None:
+            if len(self._kept) >= self._most:
+                self._kept.clear()
+            shown = self._kept[known] = msgspec.Raw(msgspec.json.encode(self._write(task, self._view)))
+        return shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,10 +37,14 @@ class Links:
         # Pollers ask for the same few links again and again.
         self._known = lru_cache(maxsize=4_096)(self._link)
 
+    def era(self) -> int:
+        """Return the Unix second until which links that are made now stay as they are."""
+        now = int(self._clock.now().timestamp())
+        return now - now % -STEADY_S
+
     def to(self, *outputs: Output) -> list[str]:
         """Return a link to each, that works for at least the usual lifetime."""
-        now = int(self._clock.now().timestamp())
-        expires = now - now % -STEADY_S + self._lifetime_s
+        expires = self.era() + self._lifetime_s
         return [self._known(output.blob, output.mime, expires, "") for output in outputs]
 
     def for_seconds(self, output: Output, lifetime_s: int, *, filename: str = "") -> str:

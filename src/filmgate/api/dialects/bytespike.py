@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field
 
 from filmgate.api.answer import Answer
 from filmgate.api.call import Call
-from filmgate.api.dialect import Dialect, Json, View
+from filmgate.api.dialect import Dialect, Json, Shown, View
 from filmgate.api.links import Links
 from filmgate.api.routing import Route
 from filmgate.api.schema import Body, Flag, Url, Whole, check
@@ -49,7 +49,8 @@ OUT_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 def routes(ports: Ports, web: Web) -> Sequence[Route]:
     """Return the routes of all three generations of ByteSpike's task API."""
-    on = _Handlers(ports, web, View(links=Links(web, ports.clock), catalogue=ports.catalogue))
+    view = View(links=Links(web, ports.clock), catalogue=ports.catalogue)
+    on = _Handlers(ports, web, view, Shown(write_task, view))
     return [
         Route(method="POST", path="/v1/tasks/query", handle=on.query_by_body),
         Route(method="GET", path="/v1/tasks/query", handle=on.query_by_address),
@@ -66,6 +67,7 @@ class _Handlers:
     ports: Ports
     web: Web
     view: View
+    shown: Shown
 
     async def submit(self, call: Call) -> Answer:
         order = read_order(await read_json(call, most=self.web.task_json_bytes), self.ports.catalogue)
@@ -108,7 +110,7 @@ class _Handlers:
         raise InvalidRequest("exactly one of task_id and out_task_id is needed", param="task_id")
 
     def _answer(self, task: Task) -> Answer:
-        return Answer(write_task(task, self.view), headers=task_headers(task))
+        return Answer(self.shown(task), headers=task_headers(task))
 
 
 # --- wire -> ours -------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
+from msgspec import Raw
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from filmgate.api import strict_json
 from filmgate.api.answer import Answer
 from filmgate.api.call import Call
-from filmgate.api.dialect import Dialect, Json, View
+from filmgate.api.dialect import Dialect, Json, Shown, View
 from filmgate.api.links import Links
 from filmgate.api.routing import Route
 from filmgate.api.schema import Body, Url, Urls, Whole, check
@@ -42,7 +43,7 @@ OMNI: Final = "omni_reference"
 
 def routes(ports: Ports, web: Web) -> Sequence[Route]:
     """Return the routes, under every base path that Loova's pages and scripts use."""
-    view = View(links=Links(web, ports.clock), catalogue=ports.catalogue)
+    shown = Shown(write_task, View(links=Links(web, ports.clock), catalogue=ports.catalogue))
 
     async def create(call: Call) -> Answer:
         order = read_order(await read_fields(call), ports.catalogue)
@@ -59,7 +60,7 @@ def routes(ports: Ports, web: Web) -> Sequence[Route]:
         if not task_id:
             raise InvalidRequest("task_id: is required", param="task_id")
         task = await read_task(ports, call.key, task_id)
-        return Answer(_envelope(call, _reason(task), write_task(task, view)), headers=task_headers(task))
+        return Answer(_envelope(call, _reason(task), shown(task)), headers=task_headers(task))
 
     created = ("/api/v1/video/seedance-2", "/v1/video/seedance-2")
     polled = ("/api/v1/tasks", "/v1/tasks", "/api/tasks", "/v1/video_item")
@@ -255,7 +256,7 @@ def _reason(task: Task) -> str | None:
             return None
 
 
-def _envelope(call: Call, message: str | None, data: Json) -> Json:
+def _envelope(call: Call, message: str | None, data: Json | Raw) -> Json:
     # 200 even for a failed task: clients that raise on an HTTP error would never read why.
     return {"code": 200, "trace_id": call.trace_id, "message": message, "data": data}
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from filmgate.api.answer import Answer, Headers, Stream
 from filmgate.api.call import Call
-from filmgate.api.dialect import Dialect, Json, View
+from filmgate.api.dialect import Dialect, Json, Shown, View
 from filmgate.api.dialects.openai.content import content
 from filmgate.api.dialects.openai.models import list_models, model_object
 from filmgate.api.dialects.openai.reading import read_order
@@ -31,6 +31,7 @@ NAME: Final = "openai"
 def routes(ports: Ports, web: Web) -> Sequence[Route]:
     """Return the routes; literal paths below /v1/videos win over ids."""
     view = View(links=Links(web, ports.clock), catalogue=ports.catalogue)
+    shown = Shown(write_task, view)
 
     def polled(task: Task) -> Headers:
         # The SDK reads this from its first poll alone and keeps it: an average, never a first guess.
@@ -44,7 +45,7 @@ def routes(ports: Ports, web: Web) -> Sequence[Route]:
 
     async def retrieve(call: Call) -> Answer:
         task = await read_task(ports, call.key, call.params["video_id"])
-        return Answer(write_task(task, view), headers=polled(task))
+        return Answer(shown(task), headers=polled(task))
 
     async def list_videos(call: Call) -> Answer:
         return Answer(await _page(ports, view, call))
