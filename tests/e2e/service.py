@@ -25,8 +25,12 @@ def free_port() -> int:
 class Service:
     """`filmgate serve` over `data`; it keeps its port when it is started again."""
 
-    def __init__(self, data: Path) -> None:
-        """Choose a port; `start` starts it."""
+    def __init__(self, data: Path, **settings: object) -> None:
+        """Choose a port; `start` starts it, with these settings and no others."""
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("FILMGATE_")},
+            **{f"FILMGATE_{name.upper()}": str(value) for name, value in settings.items()},
+        }
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -48,7 +52,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=self._environment,
             )
         while time.monotonic() - began < STARTS_WITHIN_S:
             if self._process.poll() is not None:
@@ -79,7 +83,7 @@ class Service:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env=_environment(),
+            env=self._environment,
             timeout=60,
             check=False,
         )
@@ -93,7 +97,3 @@ class Service:
 
 def _filmgate() -> list[str]:
     return [sys.executable, "-m", "filmgate"]
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("FILMGATE_")}

@@ -30,7 +30,7 @@ PROMPTS: Final = (
     ("sandbox", "#slow=0.4 a river", 1),
     ("sandbox", "#slow=2 a glacier", 1),
     ("sandbox", "#fail a wolf", 1),
-    ("sandbox", "#busy a market", 1),
+    ("sandbox", "#moderate a market", 1),
     ("seedance_2_0", "a small boat at sunset", 4),
     ("studio", "a lighthouse in the rain", 1),
 )
@@ -51,7 +51,8 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
     seed = int(os.environ.get("FILMGATE_TEST_SEED", "0")) or random.randrange(2**32)
     print(f"seed {seed}: FILMGATE_TEST_SEED={seed} repeats the choices")
     chance = random.Random(seed)
-    service = Service(tmp_path / "data")
+    # Slots enough that what a kill cut off does not keep all else waiting until the end.
+    service = Service(tmp_path / "data", account_concurrency=64)
     service.start()
     key = service.new_key(credits_=CREDITS)
     notes = Notes()
@@ -111,7 +112,7 @@ async def _client(
     while not over.is_set():
         made += 1
         out_task_id = f"client-{number}-{made}"
-        model, prompt, seconds = chance.choices(PROMPTS, weights=(80, 60, 20, 20, 20, 2, 6))[0]
+        model, prompt, seconds = chance.choices(PROMPTS, weights=(80, 60, 10, 20, 20, 2, 4))[0]
         params = {"prompt": prompt, "duration_seconds": seconds, "resolution": "360p"}
         body = {"model": model, "params": params, "out_task_id": out_task_id}
         notes.bodies[out_task_id] = body
