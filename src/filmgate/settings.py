@@ -24,6 +24,7 @@ FILE: Final = "filmgate.toml"
 DEFAULT: Final = "default"
 HIDDEN: Final = "(hidden)"
 # Said by the environment, but not to the service.
+_FOR_TESTS: Final = "FILMGATE_TEST_"
 _NOT_SETTINGS: Final = frozenset({CONFIG, "FILMGATE_REQUIRE_BROWSER"})
 
 
@@ -236,7 +237,7 @@ def _flat(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _from_environ(environ: Mapping[str, str], specs: Registry) -> Iterator[tuple[str, Any]]:
     known = {_variable(key): key for key in keys(specs)}
     for name, value in sorted(environ.items()):
-        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS or name.startswith(_FOR_TESTS):
             continue
         if name not in known:
             raise InvalidSettings(f"unknown setting {name} in the environment{_nearest(name, known)}")
