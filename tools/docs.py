@@ -153,7 +153,7 @@ def _models() -> Iterator[str]:
             f"| {' '.join(model.resolutions)} | {inputs} | {_price(model)} |"
         )
     yield "\n## Sizes\n"
-    yield "What a resolution is at each ratio. `adaptive` is the first picture's ratio, or else 16:9.\n"
+    yield "What a resolution is at each ratio. `adaptive` is the model's default ratio in this version.\n"
     yield f"| | {' | '.join(RATIOS)} |"
     yield "|---" * (len(RATIOS) + 1) + "|"
     for resolution in RESOLUTIONS:

@@ -145,8 +145,7 @@ def ratio_of(width: int, height: int) -> str:
 
 def resolution_of(width: int, height: int) -> str:
     """Return the name of the nearest listed resolution by pixels, for dialects that show one."""
-    named = {name: size for name, size in RESOLUTIONS.items() if name.endswith("p")}
-    return min(named, key=lambda name: abs(math.log(width * height / math.prod(named[name]))))
+    return min(RESOLUTIONS, key=lambda name: abs(math.log(width * height / math.prod(RESOLUTIONS[name]))))
 
 
 def _even(pixels: float) -> int:

@@ -61,8 +61,9 @@ def fulfil(model: Model, wish: Wish) -> Generation:
         negative_prompt=wish.negative_prompt or None,
         media=wish.media,
         duration_s=_duration(model, wish),
-        aspect_ratio=wish.aspect_ratio,
-        resolution=wish.resolution,
+        # A size overrules both: what was said beside it is not what will be made.
+        aspect_ratio=None if wish.size else wish.aspect_ratio,
+        resolution=None if wish.size else wish.resolution,
         width=width,
         height=height,
         fps=_fps(wish),

@@ -52,7 +52,7 @@ async def check_key(ports: Ports, presented: str) -> Key:
 
 
 async def revoke_key(ports: Ports, key_id: str) -> Key:
-    """Return the key revoked, for good; its tasks go on and stay readable for its account."""
+    """Return the key revoked, for good; its tasks go on, and nobody reads them by it."""
     key = await ports.store.key(key_id)
     if key is None:
         raise NotFound(f"there is no key {key_id!r}", param="key")
