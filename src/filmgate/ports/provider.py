@@ -57,7 +57,6 @@ class ClientReference(StrEnum):
     """What the provider does with the reference we send along with a submission."""
 
     IDEMPOTENT = "idempotent"  # the same reference again answers with the first submission
-    SEARCHABLE = "searchable"  # a submission can be found by it
     NONE = "none"
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import structlog
 
 from filmgate.core.admission import Limits
 from filmgate.core.attempt import Attempt
@@ -36,6 +37,8 @@ from filmgate.store.sqlite_commit import Refusal, Replay, Writer
 DATABASE: Final = "filmgate.db"
 LOCK: Final = "serve.lock"
 CODE: Final = 1  # the newest migration that this code knows
+
+_log = structlog.get_logger(__name__)
 
 _GROUP: Final = 256  # changes in one commit: more would only make each of them wait
 _BUSY_MS: Final = 5_000
@@ -276,6 +279,7 @@ def _commit(writer: Writer, group: list[_Order]) -> _Replies:
             replies.append((order.reply, _in_savepoint(writer, order)))
         writer.db.execute("COMMIT")
     except Exception as error:  # noqa: BLE001  (whatever it was, nothing of the group was saved)
+        _log.exception("commit failed", changes=len(group))
         _roll_back(writer.db)
         failed = StoreUnavailable("the database could not save this; try again")
         failed.__cause__ = error
