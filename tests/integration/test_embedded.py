@@ -18,11 +18,12 @@ from filmgate.core.attempt import Outcome
 from filmgate.core.change import advance
 from filmgate.core.errors import StoreUnavailable
 from filmgate.core.generation import Generation
-from filmgate.core.task import Status, Task
+from filmgate.core.task import Phase, Status, Task
 from filmgate.dispatch.embedded import EmbeddedDispatch
 from filmgate.dispatch.hub import Hub
 from filmgate.ports import Backend, Ports
 from filmgate.ports.provider import RemoteId, Report
+from filmgate.ports.store import Committed
 from filmgate.providers.sandbox import SPEC, Config, Sandbox
 from filmgate.service.cancel_task import cancel_task
 from filmgate.service.submit_task import submit_task
@@ -298,11 +299,11 @@ async def test_a_task_that_another_process_cancelled_is_stopped(tmp_path: Path) 
     async with serving(tmp_path, sandbox()) as process:
         process.store.watch(process.hub.tell_everyone)
         task = await process.submit("#stall")
-        running = await process.until(lambda now: now.progress == 0 and now.phase is not None, task)
+        running = await process.until(lambda now: now.phase is Phase.GENERATING, task)
         visitor = SqliteStore.open(tmp_path, limits=LIMITS, serving=False)
 
-        running = await process.task(running)
-        await visitor.commit(advance(running, ended(running, Status.CANCELLED)))
+        outcome = await visitor.commit(advance(running, ended(running, Status.CANCELLED)))
+        assert isinstance(outcome, Committed)
         await visitor.close()
 
         await process.end_of(task)
