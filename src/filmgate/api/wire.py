@@ -73,10 +73,9 @@ async def _read(call: Call, most: int) -> bytes:
 
 
 async def _pieces(call: Call, most: int) -> AsyncIterator[bytes]:
-    too_large = BodyTooLarge(f"the body is larger than {most} bytes")
     declared = call.header(b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > most:
-        raise too_large
+        raise _too_large(most)
     read = 0
     loop = asyncio.get_running_loop()
     until = loop.time() + call.web.body_s
@@ -91,8 +90,12 @@ async def _pieces(call: Call, most: int) -> AsyncIterator[bytes]:
         piece = message.get("body", b"")
         read += len(piece)
         if read > most:
-            raise too_large
+            raise _too_large(most)
         if piece:
             yield piece
         if not message.get("more_body", False):
             return
+
+
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than {most} bytes")

@@ -6,6 +6,7 @@ from typing import Final
 
 # https://github.com/ulid/spec: Crockford's base 32, 48 bits of milliseconds, 80 bits of entropy.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]
 _TASK: Final = re.compile(r"task_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 ENTROPY_BYTES: Final = 10
 
@@ -13,11 +14,11 @@ ENTROPY_BYTES: Final = 10
 def ulid(at: datetime, entropy: bytes) -> str:
     """Return the 26 characters of a ULID made at `at` from ten bytes of `entropy`."""
     number = int(at.timestamp() * 1000) << 80 | int.from_bytes(entropy[:ENTROPY_BYTES], "big")
-    characters = []
-    for _ in range(26):
-        number, digit = divmod(number, 32)
-        characters.append(_ALPHABET[digit])
-    return "".join(reversed(characters))
+    pairs = []
+    for _ in range(13):
+        number, pair = divmod(number, 1024)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))
 
 
 def task_id(at: datetime, entropy: bytes) -> str:
