@@ -1,6 +1,7 @@
 """ByteSpike's names, its three spellings, and its own task ids."""
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -204,3 +205,35 @@ async def test_the_oldest_form_has_its_result_in_one_field() -> None:
     body = (await ada.get(f"/v1/videos/tasks/{task.id}")).json
 
     assert body["result_url"] == body["output"][0]["url"] == body["result"]["video_url"]
+
+
+async def test_a_thousand_hostile_idempotency_keys_are_refused_and_leave_no_trace() -> None:
+    # I-6: NUL, ten kilobytes, percent signs, SQL and the rest of Unicode, mixed by chance.
+    chance = random.Random(20261121)
+    pieces = [
+        "\0",
+        "x" * 10_000,
+        "%00",
+        "' OR 1=1; --",
+        "é",
+        "🎬",
+        "\u202e",
+        " ",
+        "\n",
+        "\t",
+        "/",
+        "'",
+        '"',
+        "{",
+        "\x7f",
+    ]
+    world, ada = bytespike()
+
+    for _ in range(1_000):
+        words = chance.choices(pieces, k=chance.randint(1, 4)) + ["a"] * chance.randint(0, 3)
+        chance.shuffle(words)
+        reply = await ada.post(SUBMIT, NESTED | {"out_task_id": "".join(words)})
+        assert reply.status == 400, words
+        assert reply.json["error"]["code"] == "invalid_param"
+
+    assert not world.store.rows
