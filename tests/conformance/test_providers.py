@@ -248,4 +248,3 @@ def test_a_built_in_provider_makes_what_it_can_do_known(name: str) -> None:
 
     assert can.client_reference is ClientReference.IDEMPOTENT
     assert can.cancels
-    assert can.reports_progress

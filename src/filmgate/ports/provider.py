@@ -70,7 +70,6 @@ class Capabilities:
     client_reference: ClientReference = ClientReference.NONE
     media: frozenset[MediaKind] = frozenset()  # the kinds of input it can use
     cancels: bool = False
-    reports_progress: bool = False
     poll_interval_s: float = 5.0
 
 

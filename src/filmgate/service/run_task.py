@@ -289,7 +289,8 @@ async def _stopped(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -
     known = replace(attempt, remote_id=remote_id)
     for _ in range(DRAIN_TRIES):
         with contextlib.suppress(ProviderError):
-            await backend.provider.cancel(remote_id)
+            if backend.capabilities.cancels:
+                await backend.provider.cancel(remote_id)
             try:
                 report = await backend.provider.poll(remote_id)
             except RemoteLost:

@@ -178,7 +178,6 @@ SPEC: Final = Spec(
         client_reference=ClientReference.IDEMPOTENT,
         media=frozenset(MediaKind),  # it looks at none of them
         cancels=True,
-        reports_progress=True,
         poll_interval_s=0.25,
     ),
     config=Config,

@@ -245,7 +245,6 @@ SPEC: Final = Spec(
     capabilities=Capabilities(
         client_reference=ClientReference.IDEMPOTENT,
         cancels=True,
-        reports_progress=True,
         poll_interval_s=0.2,
     ),
     config=Config,
