@@ -23,6 +23,7 @@ from filmgate.core.errors import AlreadyServing, StoreUnavailable
 from filmgate.core.ledger import Finding
 from filmgate.core.task import Status, Task
 from filmgate.ports.store import Committed, Refused, TaskQuery
+from filmgate.store import sqlite
 from filmgate.store.sqlite import DATABASE, SqliteStore
 from tests.fakes import NOON
 from tests.runs import LIMITS
@@ -141,6 +142,30 @@ async def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> No
 
     with pytest.raises(StoreUnavailable, match="99"):
         SqliteStore.open(tmp_path, limits=LIMITS, serving=True)
+
+
+async def test_a_database_is_copied_before_it_is_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        await fund(store, "ada", amount=5)
+    following = [*sqlite._migrations(), (2, "CREATE TABLE later (x INTEGER)")]
+    monkeypatch.setattr(sqlite, "CODE", 2)
+    monkeypatch.setattr(sqlite, "_migrations", lambda: following)
+    (tmp_path / f"{DATABASE}.before-2.partial").write_text("left by one that was killed half-way")
+
+    async with opened(tmp_path) as store:
+        assert await available(store, "ada") == 5
+
+    copy = tmp_path / f"{DATABASE}.before-2"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    db = apsw.Connection(str(copy))
+    assert db.execute("SELECT balance FROM accounts").get == 5
+    assert not db.table_exists(None, "later")
+    db.close()
+    db = apsw.Connection(str(tmp_path / DATABASE))
+    assert db.table_exists(None, "later")
+    db.close()
 
 
 async def test_everything_is_there_after_it_was_closed_and_opened(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import queue
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -437,8 +436,15 @@ def _oldest_code(db: apsw.Connection) -> int:
 
 
 def _back_up(db: apsw.Connection, path: Path, version: int) -> None:
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copyfile(path, path.with_name(f"{path.name}.before-{version + 1}"))
+    copy = path.with_name(f"{path.name}.before-{version + 1}")
+    partial = path.with_name(f"{copy.name}.partial")
+    partial.unlink(missing_ok=True)
+    # By SQLite itself: a command beside us may be writing while we copy.
+    with contextlib.closing(apsw.Connection(str(partial))) as target:
+        partial.chmod(0o600)
+        with target.backup("main", db, "main") as backup:
+            backup.step()
+    partial.replace(copy)
 
 
 def _migrations() -> list[tuple[int, str]]:
