@@ -12,8 +12,10 @@ from filmgate.core.ledger import (
     MOST,
     REVENUE,
     Account,
+    Row,
     Transfer,
     applied,
+    audit,
     grant,
     hold,
     link,
@@ -134,3 +136,17 @@ def test_the_hash_is_the_one_that_is_on_disks_everywhere() -> None:
     gift = grant("acct_ada", 5_000_000, unique="1", at=NOON, memo="a gift")
 
     assert link(b"\0" * 32, 1, gift).hex() == GOLDEN
+
+
+def test_the_audit_names_a_row_that_gives_more_than_an_account_can_have() -> None:
+    account = Account(id="acct_ada", name="ada")
+    rows = []
+    for seq, amount in enumerate((MOST, 1), start=1):
+        transfer = grant(account.id, amount, unique=str(seq), at=NOON)
+        head = link(account.chain_head, seq, transfer)
+        account = replace(account, chain_seq=seq, chain_head=head)
+        rows.append(Row(transfer=transfer, seq=seq, hash=head))
+
+    found = [finding.row for finding in audit([replace(account, balance=MOST)], rows, [])]
+
+    assert found == ["grant_2"]
