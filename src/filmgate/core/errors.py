@@ -42,6 +42,18 @@ class InvalidRequest(FilmgateError):
     fault = Fault.CALLER
 
 
+class InputInvalid(InvalidRequest):
+    """An input file is damaged, too large, or not the kind of media it should be."""
+
+    code = "input_invalid"
+
+
+class InputUnavailable(InvalidRequest):
+    """An input URL could not be fetched: its address is not allowed, or what is there did not come."""
+
+    code = "input_unavailable"
+
+
 class ModelNotFound(InvalidRequest):
     """No model of this name or alias is in the catalogue."""
 

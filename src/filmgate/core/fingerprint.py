@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from filmgate.core.generation import Generation, Media
+from filmgate.core.generation import ADAPTIVE, Generation, Media
 
 VERSION: Final = "1"
 
@@ -32,6 +32,9 @@ def fingerprint(model_id: str, generation: Generation) -> str:
     """
     asked = {f.name: getattr(generation, f.name) for f in fields(generation) if f.name not in _AS_SAID}
     canonical = {name: value for name, value in asked.items() if value != _DEFAULTS.get(name, _NOTHING)}
+    if generation.aspect_ratio == ADAPTIVE:
+        # Which shape that is may not be known yet; it is another wish than the shape spelled out.
+        canonical |= {"width": ADAPTIVE, "height": ADAPTIVE, "resolution": generation.resolution}
     if generation.media:
         canonical["media"] = [_media(m) for m in generation.media]
     text = json.dumps([model_id, canonical], sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -32,12 +32,20 @@ class MediaRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
-    """One input picture, clip or sound: a URL to fetch, or a blob that Filmgate already holds."""
+    """One input picture, clip or sound: a URL to fetch, or a blob that Filmgate already holds.
+
+    A URL gets its blob once it was fetched. What follows is known of a blob: `width` and `height`
+    are the pixels that are shown, any rotation applied, `duration_s` seconds.
+    """
 
     kind: MediaKind
     role: MediaRole = MediaRole.REFERENCE
     url: str | None = None
     blob: str | None = None
+    mime: str | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_s: float | None = None
 
 
 class OutputKind(StrEnum):
@@ -47,6 +55,7 @@ class OutputKind(StrEnum):
     IMAGE = "image"
     LAST_FRAME = "last_frame"
     THUMBNAIL = "thumbnail"
+    SPRITESHEET = "spritesheet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,16 @@ class Generation:
     def of(self, kind: MediaKind, role: MediaRole | None = None) -> tuple[Media, ...]:
         """Return the input media of one kind, and of one role if given."""
         return tuple(m for m in self.media if m.kind is kind and role in {None, m.role})
+
+    def with_media(self, media: tuple[Media, ...]) -> "Generation":
+        """Return this generation with its inputs as they are now known; `adaptive` follows the first picture."""
+        known = replace(self, media=media)
+        first = next((one for one in media if one.kind is MediaKind.IMAGE), None)
+        if self.aspect_ratio != ADAPTIVE or first is None or not (first.width and first.height):
+            return known
+        resolution = resolution_of(self.width, self.height)
+        width, height = size_of(resolution, ADAPTIVE, adaptive=(first.width, first.height))
+        return replace(known, width=width, height=height)
 
     def seeded(self, seed: int) -> "Generation":
         """Return this generation with `seed` where the caller left it open."""

@@ -1,6 +1,8 @@
 """Where files are kept: by the hash of their content, never by a name of the caller's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -39,4 +41,19 @@ class Blobs(Protocol):
 
     async def open(self, blob: str) -> Reader | None:
         """Open a stored blob, or return None if there is none."""
+        ...
+
+    async def path(self, blob: str) -> Path | None:
+        """Return where a stored blob can be read on this machine, never to be changed; None if there is none."""
+        ...
+
+    async def delete(self, blob: str, *, kept_before: datetime | None = None) -> bool:
+        """Remove a blob and say whether it is gone; one that is not there is.
+
+        With `kept_before`, a blob that was stored again since then stays.
+        """
+        ...
+
+    async def kept_before(self, at: datetime, *, after: str = "", limit: int = 1_000) -> Sequence[str]:
+        """Return blobs that nobody has stored since `at`, by id above `after`, in order."""
         ...

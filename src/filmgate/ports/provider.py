@@ -1,6 +1,6 @@
 """What runs a generation: an upstream service, a local model, or the built-in renderer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -83,9 +83,12 @@ class Provider(Protocol):
         """Make ready what costs time once, in the background; return at once."""
         ...
 
-    async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+    async def submit(
+        self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
+    ) -> RemoteId:
         """Start the work and return the provider's id for it.
 
+        `inputs` are the files of `generation.media`, in its order, to be read and never changed.
         `reference` is the task id and the number of the attempt. Raise an error whose `landed` is
         False only where provably nothing was started.
         """
