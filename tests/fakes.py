@@ -16,17 +16,19 @@ from filmgate.core.admission import Head, Limits, choose
 from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.catalogue import Catalogue, Model, read_models
 from filmgate.core.change import Change, Claim, Namespace
+from filmgate.core.delivery import Delivery, DeliveryState
 from filmgate.core.errors import Conflict, FilmgateError, IdempotencyMismatch, LeaseLost, QueueFull
 from filmgate.core.events import Event
 from filmgate.core.generation import Generation, MediaKind, OutputKind
 from filmgate.core.keys import Key, hash_key, new_key
 from filmgate.core.ledger import Account, Billed, Row
 from filmgate.core.pricing import quote
+from filmgate.core.signing import Signing
 from filmgate.core.task import Output, Route, Status, Task, TaskError
 from filmgate.ports import Backend, Policy, Ports
 from filmgate.ports.blobs import Blob
 from filmgate.ports.provider import Capabilities, RemoteId, Report, Running
-from filmgate.ports.store import Books, Committed, Job, Refused, Replayed, TaskQuery
+from filmgate.ports.store import Books, Committed, DeliveryQuery, Job, Refused, Replayed, Standing, TaskQuery
 from filmgate.ports.store import Outcome as StoreOutcome
 
 NOON: Final = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -131,7 +133,9 @@ class IdleProvider:
     async def start(self) -> None:
         """Nothing."""
 
-    async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+    async def submit(
+        self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
+    ) -> RemoteId:
         return RemoteId(reference)
 
     async def poll(self, remote_id: RemoteId) -> Report:
@@ -169,6 +173,9 @@ class MemoryStore:
         self.claims: dict[tuple[str, Namespace, str], tuple[str, Claim]] = {}
         self.jobs: set[str] = set()
         self.outputs: dict[str, Output] = {}
+        self.uses: set[tuple[str, str]] = set()
+        self.outbox: dict[str, Delivery] = {}
+        self.turns: dict[str, Signing] = {}
         self.known: dict[str, Key] = {}
         self.secrets: dict[str, bytes] = {"key-pepper": PEPPER}
         self.key_reads = 0
@@ -210,16 +217,12 @@ class MemoryStore:
         return tuple(Job(task_id=one, lease_no=self.rows[one].lease_no) for one in sorted(self.jobs))
 
     def _snapshot(self) -> dict[str, object]:
-        names = "books_ admitted_at ledger log tries claims jobs outputs known".split()
+        names = "books_ admitted_at ledger log tries claims jobs outputs uses outbox turns known".split()
         copies: dict[str, object] = {name: self.__dict__[name].copy() for name in names}
         return copies | {"rows": {task_id: replace(row) for task_id, row in self.rows.items()}}
 
     def _apply(self, change: Change) -> Committed | Replayed:
-        for account in change.accounts:
-            self.books_[account.id] = account
-        for key in change.keys:
-            known = self.known.get(key.id, key)
-            self.known[key.id] = replace(known, revoked_at=known.revoked_at or key.revoked_at)
+        self._save_others(change)
         task = change.task
         if task is not None and change.was_version > 0:
             self._check_standing(change, task)
@@ -238,6 +241,31 @@ class MemoryStore:
             return self._insert(change, task)
         self._advance(task)
         return Committed()
+
+    def _save_others(self, change: Change) -> None:
+        for account in change.accounts:
+            self.books_[account.id] = account
+        for key in change.keys:
+            known = self.known.get(key.id, key)
+            self.known[key.id] = replace(known, revoked_at=known.revoked_at or key.revoked_at)
+        for signing in change.signings:
+            known_turn = self.turns.get(signing.account_id)
+            if known_turn is None or known_turn.turn < signing.turn:
+                self.turns[signing.account_id] = signing
+        for delivery in change.deliveries:
+            self._save_delivery(delivery)
+
+    def _save_delivery(self, delivery: Delivery) -> None:
+        known = self.outbox.get(delivery.id)
+        if (known.version if known else 0) != delivery.version - 1:
+            raise Conflict(f"delivery {delivery.id} has changed")
+        self.outbox[delivery.id] = delivery
+
+    def _keep_uses(self, task: Task) -> None:
+        for output in task.outputs:
+            self.outputs.setdefault(output.blob, output)
+        self.uses = {(blob, user) for blob, user in self.uses if user != task.id}
+        self.uses |= {(blob, task.id) for blob in task.blobs}
 
     def _transfer(self, transfer: ledger.Transfer) -> None:
         if any(row.transfer.id == transfer.id for row in self.ledger):
@@ -275,6 +303,7 @@ class MemoryStore:
             if len(waiting) >= self.limits.total_queue:
                 raise QueueFull("too many tasks are waiting")
         row = self.rows[task.id] = _Row(task, waiting=not starts)
+        self._keep_uses(task)
         for claim in change.claims:
             self.claims[claim.key_id, claim.namespace, claim.token] = (task.id, claim)
         if not starts:
@@ -293,8 +322,9 @@ class MemoryStore:
     def _advance(self, task: Task) -> None:
         row = self.rows[task.id]
         row.task = task
-        for output in task.outputs:
-            self.outputs.setdefault(output.blob, output)
+        self._keep_uses(task)
+        if task.deleted_at is not None:
+            self.outbox = {name: one for name, one in self.outbox.items() if one.task_id != task.id}
         if task.ended:
             row.waiting = row.admitted = False
             for at, attempt in self.tries.items():
@@ -384,7 +414,70 @@ class MemoryStore:
         return [one for _, one in sorted(self.tries.items()) if one.task_id == task_id]
 
     async def output(self, blob: str) -> Output | None:
-        return self.outputs.get(blob)
+        used = any(one == blob for one, _ in self.uses)
+        return self.outputs.get(blob) if used else None
+
+    async def overdue(self, at: datetime, *, limit: int = 100) -> Sequence[Task]:
+        late = [row.task for row in self.rows.values() if row.waiting and row.task.deadline_at <= at]
+        return sorted(late, key=lambda task: task.deadline_at)[:limit]
+
+    async def outdated(self, at: datetime, *, limit: int = 100) -> Sequence[Task]:
+        return [
+            row.task
+            for row in self.rows.values()
+            if row.task.ended
+            if row.task.blobs and row.task.result_expires_at is not None and row.task.result_expires_at <= at
+        ][:limit]
+
+    async def collect(self, blobs: Sequence[str]) -> Sequence[str]:
+        used = {blob for blob, _ in self.uses}
+        unneeded = [blob for blob in blobs if blob not in used]
+        for blob in unneeded:
+            self.outputs.pop(blob, None)
+        return unneeded
+
+    async def prune(self, at: datetime) -> int:
+        before = len(self.claims)
+        self.claims = {
+            name: (task_id, claim)
+            for name, (task_id, claim) in self.claims.items()
+            if claim.expires_at is None or claim.expires_at > at
+        }
+        return before - len(self.claims)
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        return self.outbox.get(delivery_id)
+
+    async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+        found = [
+            one
+            for one in self.outbox.values()
+            if query.account_id in {None, one.account_id}
+            if query.task_id in {None, one.task_id}
+            if query.state in {None, one.state}
+            if query.due_at is None or (one.next_at is not None and one.next_at <= query.due_at)
+        ]
+        if query.due_at is None:
+            found.sort(key=lambda one: (-micros(one.created_at), one.id))
+        else:
+            found.sort(key=lambda one: (one.next_at or NOON, one.id))
+        return found[: query.limit]
+
+    async def signing(self, account_id: str) -> Signing:
+        return self.turns.get(account_id, Signing(account_id=account_id))
+
+    async def standing(self) -> Standing:
+        waiting = [row.task.created_at for row in self.rows.values() if row.waiting]
+        working = [self.rows[task_id].task.updated_at for task_id in self.jobs]
+        return Standing(
+            tasks=len(self.rows),
+            waiting=len(waiting),
+            jobs=len(self.jobs),
+            oldest_waiting_at=min(waiting, default=None),
+            stillest_job_at=min(working, default=None),
+            deliveries_pending=sum(one.next_at is not None for one in self.outbox.values()),
+            deliveries_dead=sum(one.state is DeliveryState.DEAD for one in self.outbox.values()),
+        )
 
     async def key(self, public_id: str) -> Key | None:
         self.key_reads += 1
@@ -436,9 +529,13 @@ def _matches(task: Task, query: TaskQuery) -> bool:
         task.dialect: query.dialect,
         _kind(task): query.kind,
         task.status: query.status,
+        task.model_id: query.model_id,
     }
     return (
-        all(value is None or value == found for found, value in wanted.items())
+        task.deleted_at is None
+        and (query.created_from is None or task.created_at >= query.created_from)
+        and (query.created_before is None or task.created_at < query.created_before)
+        and all(value is None or value == found for found, value in wanted.items())
         and (query.after is None or (task.id > query.after) is query.ascending)
         and (query.before is None or (task.id < query.before) is query.ascending)
     )

@@ -149,7 +149,9 @@ class ScriptedProvider:
     async def start(self) -> None:
         """There is nothing to make ready."""
 
-    async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+    async def submit(
+        self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
+    ) -> RemoteId:
         self.fate.step()
         if self.before_submit is not None:
             await self.before_submit()

@@ -1,10 +1,11 @@
 """What every store promises: the judge of balance, caps, uniqueness, versions and leases."""
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ import pytest
 from filmgate.core import ledger
 from filmgate.core.admission import Limits
 from filmgate.core.attempt import Attempt, Outcome
-from filmgate.core.change import Change, Namespace, advance, aside, submission
+from filmgate.core.change import Change, Namespace, advance, aside, submission, tidying
+from filmgate.core.delivery import DeliveryState, Try, event_id
 from filmgate.core.errors import Conflict, IdempotencyMismatch, InsufficientCredits, LeaseLost, QueueFull
 from filmgate.core.events import EventKind
-from filmgate.core.generation import OutputKind
+from filmgate.core.generation import Media, MediaKind, OutputKind
 from filmgate.core.keys import Key
+from filmgate.core.signing import Signing
 from filmgate.core.task import TERMINAL, Phase, Status, Task
-from filmgate.ports.store import Committed, Job, Refused, Replayed, Store, TaskQuery
+from filmgate.ports.store import Committed, DeliveryQuery, Job, Refused, Replayed, Store, TaskQuery
 from filmgate.store.sqlite import SqliteStore
 from tests.fakes import NOON, MemoryStore, a_generation, an_output
 from tests.stores import (
@@ -916,3 +919,199 @@ async def test_the_books_of_many_tasks_that_ended_in_all_ways_are_clean(store: S
             await end(store, task, status)
 
     assert not await findings(store)
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+async def test_a_list_is_of_one_model_and_of_one_stretch_of_time(store: Store) -> None:
+    times = [NOON + timedelta(hours=n) for n in range(3)]
+    tasks = [an_order(n=n, model_id=f"model-{n % 2}", created_at=at) for n, at in enumerate(times, 1)]
+    for task in tasks:
+        await submit(store, task)
+
+    assert await ids_of(store, TaskQuery(model_id="model-0")) == [tasks[1].id]
+    assert await ids_of(store, TaskQuery(created_from=times[1])) == [tasks[2].id, tasks[1].id]
+    assert await ids_of(store, TaskQuery(created_before=times[1])) == [tasks[0].id]
+
+
+async def ids_of(store: Store, query: TaskQuery) -> list[str]:
+    """Return the ids of the tasks asked for."""
+    return [task.id for task in await store.tasks(query)]
+
+
+# --- deadlines ------------------------------------------------------------------------------------
+
+
+async def test_only_a_task_that_waits_past_its_deadline_is_overdue(opens: Opens) -> None:
+    store = opens(NARROW)
+    await fund(store, "ada")
+    late, later = NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)
+    running, waiting, patient = (an_order(n=n, deadline_at=at) for n, at in enumerate((late, late, later), 1))
+    for task in (running, waiting, patient):
+        await submit(store, task)
+
+    assert [task.id for task in await store.overdue(late)] == [waiting.id]
+    assert [task.id for task in await store.overdue(later)] == [waiting.id, patient.id]
+    await end(store, waiting, Status.FAILED)
+    assert [task.id for task in await store.overdue(later)] == [patient.id]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+async def with_files(store: Store, n: int, *, until: datetime | None) -> Task:
+    """Return an ended task with an input and an output, kept `until` then."""
+    came_in = Media(kind=MediaKind.IMAGE, blob=blob_of(f"in {n}"))
+    task = an_order(n=n, generation=a_generation(media=(came_in,)))
+    await submit(store, task)
+    running = await send(store, task)
+    output = an_output(content=b"the same film")
+    after = replace(ended(running, Status.SUCCEEDED), outputs=(output,), result_expires_at=until)
+    (attempt,) = await store.attempts(task.id)
+    closed = attempt.close(Outcome.SUCCEEDED, at=NOON)
+    await committed(store, advance(running, after, attempts=(closed,)))
+    return after
+
+
+def blob_of(text: str) -> str:
+    """Return the id of the blob that holds `text`."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def test_a_file_that_some_task_needs_is_not_collected(store: Store) -> None:
+    first, second = await with_files(store, 1, until=NOON), await with_files(store, 2, until=NOON)
+    (film,) = (output.blob for output in first.outputs)
+    files = [film, blob_of("in 1"), blob_of("in 2"), blob_of("nobody's")]
+
+    assert await store.collect(files) == [blob_of("nobody's")]
+
+    await committed(store, tidying(first, first.without_files(at=NOON)))
+    assert await store.collect(files) == [blob_of("in 1"), blob_of("nobody's")]
+    assert await store.output(film) == second.outputs[0], "the second task has the same film"
+
+    await committed(store, tidying(second, second.without_files(at=NOON)))
+    assert await store.output(film) is None, "what no task needs is not handed out"
+    assert set(await store.collect(files)) == set(files)
+
+
+async def test_the_input_of_a_task_that_runs_is_not_collected(store: Store) -> None:
+    came_in = Media(kind=MediaKind.IMAGE, blob=blob_of("in"))
+    task = an_order(generation=a_generation(media=(came_in,)))
+    await submit(store, task)
+
+    await send(store, task)
+
+    assert await store.collect([blob_of("in")]) == []
+
+
+async def test_a_task_is_outdated_once_its_files_have_had_their_time(store: Store) -> None:
+    until = NOON + timedelta(days=1)
+    early, kept = await with_files(store, 1, until=until), await with_files(store, 2, until=None)
+
+    assert not await store.outdated(until - timedelta(seconds=1))
+    assert await store.outdated(until) == [early]
+
+    await committed(store, tidying(early, early.without_files(at=until)))
+    assert not await store.outdated(until + timedelta(days=999)), "one has none, the other keeps its own"
+    assert await store.task(kept.id) == kept
+
+
+# --- deletion -------------------------------------------------------------------------------------
+
+
+async def test_a_deleted_task_leaves_a_skeleton_its_claim_and_its_ledger(store: Store) -> None:
+    task = an_order(out_task_id="mine", callback_url="https://example.com/hook")
+    await submit(store, task, a_claim(task))
+    after = await end(store, await send(store, task))
+    assert await store.deliveries(DeliveryQuery(task_id=task.id))
+
+    await committed(store, tidying(after, after.erased(at=NOON)))
+
+    kept = await store.task(task.id)
+    assert kept is not None
+    assert kept.deleted_at == NOON
+    assert (kept.generation.prompt, kept.callback_url, kept.charged) == ("", None, after.charged)
+    assert not await store.tasks(TaskQuery())
+    assert not await store.deliveries(DeliveryQuery(task_id=task.id)), "nobody is told of it any more"
+    assert (await store.events(task.id))[-1].kind is EventKind.DELETED
+    assert isinstance(await submit(store, an_order(n=2), a_claim(task)), Replayed)
+    assert not await findings(store)
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+async def test_the_end_of_a_task_and_what_is_told_of_it_are_one_commit(store: Store) -> None:
+    task = an_order(callback_url="https://example.com/hook")
+    await submit(store, task)
+    running = await send(store, task)
+    assert not await store.deliveries(DeliveryQuery())
+
+    after = await end(store, running)
+
+    (delivery,) = await store.deliveries(DeliveryQuery(due_at=after.updated_at))
+    assert (delivery.task_id, delivery.url) == (task.id, task.callback_url)
+    assert delivery.id == event_id(task.id, after.version)
+    assert await store.delivery(delivery.id) == delivery
+    assert not await store.deliveries(DeliveryQuery(due_at=after.updated_at - timedelta(seconds=1)))
+
+
+async def test_two_who_save_the_same_try_save_it_once(store: Store) -> None:
+    task = an_order(callback_url="https://example.com/hook")
+    await submit(store, task)
+    after = await end(store, await send(store, task))
+    (delivery,) = await store.deliveries(DeliveryQuery(task_id=task.id))
+    tried = delivery.tried(Try(at=after.updated_at, took_s=0.1, status=200), chance=0.5)
+
+    await committed(store, Change(deliveries=(tried,)))
+
+    assert isinstance(await refusal(store, Change(deliveries=(tried,))), Conflict)
+    assert isinstance(await refusal(store, Change(deliveries=(delivery,))), Conflict)
+    assert await store.deliveries(DeliveryQuery(state=DeliveryState.DELIVERED)) == [tried]
+    assert not await store.deliveries(DeliveryQuery(due_at=NOON + timedelta(days=999)))
+
+
+async def test_an_account_signs_with_its_latest_secret(store: Store) -> None:
+    assert await store.signing("acct_ada") == Signing(account_id="acct_ada")
+    second = Signing(account_id="acct_ada").rotated(at=NOON)
+    third = second.rotated(at=NOON)
+
+    await committed(store, Change(signings=(third,)))
+    await committed(store, Change(signings=(second,)))
+
+    assert await store.signing("acct_ada") == third
+    assert await store.signing("acct_ben") == Signing(account_id="acct_ben")
+
+
+# --- housekeeping ---------------------------------------------------------------------------------
+
+
+async def test_an_idempotency_key_is_forgotten_when_its_time_is_over(store: Store) -> None:
+    task, later = an_order(), NOON + timedelta(days=7)
+    passing = a_claim(task, "passing", namespace=Namespace.HEADER, expires_at=later)
+    await submit(store, task, a_claim(task, "lasting"), passing)
+
+    assert await store.prune(later - timedelta(seconds=1)) == 0
+    assert await store.prune(later) == 1
+    assert await store.task_named(task.key_id, Namespace.OUT_TASK_ID, "lasting") == task
+    assert await store.task_named(task.key_id, Namespace.HEADER, "passing") is None
+
+
+async def test_the_standing_counts_what_waits_runs_and_is_to_be_told(opens: Opens) -> None:
+    store = opens(NARROW)
+    await fund(store, "ada")
+    first = an_order(n=1, callback_url="https://example.com/hook")
+    second, third = an_order(n=2), an_order(n=3, created_at=NOON + timedelta(minutes=1))
+    for task in (first, second, third):
+        await submit(store, task)
+    running = await send(store, first)
+
+    standing = await store.standing()
+
+    assert (standing.tasks, standing.waiting, standing.jobs) == (3, 2, 1)
+    assert standing.oldest_waiting_at == second.created_at
+    assert standing.stillest_job_at == running.updated_at
+    await end(store, running)
+    standing = await store.standing()
+    assert (standing.jobs, standing.deliveries_pending, standing.deliveries_dead) == (0, 1, 0)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -57,7 +57,9 @@ class Buggy(Sandbox):
         self.bug = bug
         self.broken: set[RemoteId] = set()
 
-    async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+    async def submit(
+        self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
+    ) -> RemoteId:
         remote_id = await super().submit(generation, reference=reference)
         if "broken" in generation.prompt:
             self.broken.add(remote_id)
@@ -72,7 +74,9 @@ class Buggy(Sandbox):
 class Late(IdleProvider):
     """Accepts after a while, so that there is time to be cancelled in."""
 
-    async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+    async def submit(
+        self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
+    ) -> RemoteId:
         await asyncio.sleep(0.05)
         return RemoteId(reference)
 
@@ -282,7 +286,9 @@ async def test_what_was_stored_before_the_dispatch_runs_is_run_once(tmp_path: Pa
     starts: list[str] = []
 
     class Counting(Sandbox):
-        async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+        async def submit(
+            self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
+        ) -> RemoteId:
             starts.append(reference)
             return await super().submit(generation, reference=reference)
 

@@ -1,6 +1,7 @@
 """SQLite in particular: its lock, its groups, a full disk, a kill, and rows that were tampered with."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import random
 import resource
@@ -10,6 +11,8 @@ import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,9 +26,9 @@ from filmgate.core.errors import AlreadyServing, StoreUnavailable
 from filmgate.core.ledger import Finding
 from filmgate.core.task import Status, Task
 from filmgate.ports.store import Committed, Refused, TaskQuery
-from filmgate.store import sqlite
+from filmgate.store import rows, sqlite
 from filmgate.store.sqlite import DATABASE, SqliteStore
-from tests.fakes import NOON
+from tests.fakes import NOON, an_output
 from tests.runs import LIMITS
 from tests.stores import an_order, available, committed, end, ended, findings, fund, send, submit
 
@@ -149,15 +152,16 @@ async def test_a_database_is_copied_before_it_is_migrated(
 ) -> None:
     async with opened(tmp_path) as store:
         await fund(store, "ada", amount=5)
-    following = [*sqlite._migrations(), (2, "CREATE TABLE later (x INTEGER)")]
-    monkeypatch.setattr(sqlite, "CODE", 2)
+    later = sqlite.CODE + 1
+    following = [*sqlite._migrations(), (later, "CREATE TABLE later (x INTEGER)")]
+    monkeypatch.setattr(sqlite, "CODE", later)
     monkeypatch.setattr(sqlite, "_migrations", lambda: following)
-    (tmp_path / f"{DATABASE}.before-2.partial").write_text("left by one that was killed half-way")
+    (tmp_path / f"{DATABASE}.before-{later}.partial").write_text("left by one that was killed half-way")
 
     async with opened(tmp_path) as store:
         assert await available(store, "ada") == 5
 
-    copy = tmp_path / f"{DATABASE}.before-2"
+    copy = tmp_path / f"{DATABASE}.before-{later}"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     db = apsw.Connection(str(copy))
     assert db.execute("SELECT balance FROM accounts").get == 5
@@ -166,6 +170,37 @@ async def test_a_database_is_copied_before_it_is_migrated(
     db = apsw.Connection(str(tmp_path / DATABASE))
     assert db.table_exists(None, "later")
     db.close()
+
+
+async def test_the_second_migration_knows_what_the_first_one_left(tmp_path: Path) -> None:
+    late, until = NOON + timedelta(minutes=1), NOON + timedelta(days=1)
+    waiting = an_order(n=1, deadline_at=late)
+    done = replace(
+        ended(an_order(n=2).to(Status.RUNNING, at=NOON), Status.SUCCEEDED),
+        outputs=(an_output(),),
+        result_expires_at=until,
+    )
+    with contextlib.closing(apsw.Connection(str(tmp_path / DATABASE))) as db:
+        db.execute("CREATE TABLE schema_versions (version INTEGER, oldest_code INTEGER, applied_at INTEGER)")
+        db.execute("INSERT INTO schema_versions VALUES (1, 1, 0)")
+        db.execute(dict(sqlite._migrations())[1])
+        db.execute("INSERT INTO accounts (id, name, chain_head) VALUES ('acct_ada', 'ada', x'00')")
+        for task, waits in ((waiting, 1), (done, 0)):
+            row = (task.id, task.key_id, task.dialect, task.status, task.version, waits, rows.dump_task(task))
+            db.execute(
+                "INSERT INTO tasks "
+                "VALUES (?, 'acct_ada', ?, ?, 'video', ?, ?, 0, 'sandbox', 0, ?, 0, 0, 0, 0, ?)",
+                row,
+            )
+
+    async with opened(tmp_path) as store:
+        assert await store.overdue(late) == [waiting]
+        assert not await store.overdue(late - timedelta(seconds=1))
+        assert await store.outdated(until) == [done]
+        assert not await store.outdated(until - timedelta(seconds=1))
+        assert await store.collect([done.outputs[0].blob]) == []
+        assert len(await store.tasks(TaskQuery(model_id=done.model_id))) == 2
+        assert (await store.standing()).waiting == 1
 
 
 async def test_everything_is_there_after_it_was_closed_and_opened(tmp_path: Path) -> None:

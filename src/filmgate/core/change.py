@@ -5,9 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from filmgate.core.attempt import Attempt
+from filmgate.core.delivery import Delivery, delivery_of
 from filmgate.core.events import Event, event_of
 from filmgate.core.keys import Key
 from filmgate.core.ledger import Account, Transfer, hold, resolve
+from filmgate.core.signing import Signing
 from filmgate.core.task import Task
 
 
@@ -34,8 +36,8 @@ class Change:
     """What to save together.
 
     `was_version` guards the task: 0 inserts it. `lease_no` fences a worker's writes: the change is
-    refused if another worker has taken the task over. `accounts` are new ones, `keys` new or
-    changed ones.
+    refused if another worker has taken the task over. `accounts` are new ones, `keys`, `deliveries`
+    and `signings` new or changed ones; a delivery is guarded by its own version.
     """
 
     task: Task | None = None
@@ -47,6 +49,8 @@ class Change:
     claims: tuple[Claim, ...] = ()
     accounts: tuple[Account, ...] = ()
     keys: tuple[Key, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    signings: tuple[Signing, ...] = ()
 
 
 def submission(task: Task, *, claims: tuple[Claim, ...] = ()) -> Change:
@@ -62,7 +66,7 @@ def submission(task: Task, *, claims: tuple[Claim, ...] = ()) -> Change:
 def advance(
     before: Task, after: Task, *, lease_no: int | None = None, attempts: tuple[Attempt, ...] = ()
 ) -> Change:
-    """Return the change from `before` to `after`: its event, and the hold's end if the task ended."""
+    """Return the change from `before` to `after`: its event, and what its end brings if the task ended."""
     assert after.version == before.version + 1, "one change is one version"
     return Change(
         task=after,
@@ -71,7 +75,15 @@ def advance(
         transfers=(resolve(after),) if after.ended else (),
         events=(event_of(after, before=before),),
         attempts=attempts,
+        deliveries=tuple(delivery_of(after)) if after.ended else (),
     )
+
+
+def tidying(before: Task, after: Task) -> Change:
+    """Return the change of a task that had ended before, and let go of something since."""
+    assert before.ended, "nothing is paid or told a second time"
+    assert after.version == before.version + 1, "one change is one version"
+    return Change(task=after, was_version=before.version, events=(event_of(after, before=before),))
 
 
 def aside(*attempts: Attempt, lease_no: int | None = None) -> Change:

@@ -12,6 +12,8 @@ class EventKind(StrEnum):
 
     STATUS = "status"
     PROGRESS = "progress"
+    EXPIRED = "expired"  # the files of an ended task are gone
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +31,20 @@ class Event:
 
 def event_of(task: Task, *, before: Task | None) -> Event:
     """Return the event of the change that led from `before` to `task`."""
-    moved = before is None or before.status is not task.status
     return Event(
         task_id=task.id,
         seq=task.version,
-        kind=EventKind.STATUS if moved else EventKind.PROGRESS,
+        kind=_kind(task, before),
         at=task.updated_at,
         status=task.status,
         phase=task.phase,
         progress=task.progress,
     )
+
+
+def _kind(task: Task, before: Task | None) -> EventKind:
+    if before is None or before.status is not task.status:
+        return EventKind.STATUS
+    if not task.ended:
+        return EventKind.PROGRESS
+    return EventKind.EXPIRED if task.deleted_at is None else EventKind.DELETED

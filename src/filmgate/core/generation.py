@@ -89,7 +89,7 @@ class Generation:
         return tuple(m for m in self.media if m.kind is kind and role in {None, m.role})
 
     def with_media(self, media: tuple[Media, ...]) -> "Generation":
-        """Return this generation with its inputs as they are now known; `adaptive` follows the first picture."""
+        """Return this generation with its inputs as now known; `adaptive` follows the first picture."""
         known = replace(self, media=media)
         first = next((one for one in media if one.kind is MediaKind.IMAGE), None)
         if self.aspect_ratio != ADAPTIVE or first is None or not (first.width and first.height):

@@ -79,7 +79,9 @@ class Task:
 
     `version` grows by one with every saved change and is the number of the task's last event.
     `attempt` counts upstream submissions decided upon. `charged` is what was billed, in
-    micro-credits; `progress` is 0..100 and never goes back.
+    micro-credits; `progress` is 0..100 and never goes back. `result_expires_at` is
+    when its files go; after `deleted_at` only the skeleton is left. `remixed_from` is the id of the task
+    whose film is this one's source.
     """
 
     id: str
@@ -98,6 +100,7 @@ class Task:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     result_expires_at: datetime | None = None
+    deleted_at: datetime | None = None
     retry_at: datetime | None = None
     status: Status = Status.QUEUED
     phase: Phase | None = None
@@ -113,6 +116,7 @@ class Task:
     callback_url: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
+    remixed_from: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -133,6 +137,38 @@ class Task:
             finished_at=at if ended else None,
             phase=None if ended else self.phase,
             retry_at=None,
+        )
+
+    @property
+    def blobs(self) -> frozenset[str]:
+        """The stored files that this task needs: what came in and what came out."""
+        came_in = (media.blob for media in self.generation.media if media.blob is not None)
+        return frozenset((*came_in, *(output.blob for output in self.outputs)))
+
+    def without_files(self, *, at: datetime) -> "Task":
+        """Return this ended task one version on, with the files let go of."""
+        assert self.ended, "a task that goes on needs its files"
+        media = tuple(replace(one, blob=None) for one in self.generation.media)
+        return replace(
+            self,
+            version=self.version + 1,
+            updated_at=at,
+            generation=replace(self.generation, media=media),
+            outputs=(),
+        )
+
+    def erased(self, *, at: datetime) -> "Task":
+        """Return the skeleton of this ended task: what it asked for and what came of it are gone."""
+        skeleton = replace(
+            self.generation, prompt="", negative_prompt=None, media=(), end_user_id=None, extra={}
+        )
+        return replace(
+            self.without_files(at=at),
+            generation=skeleton,
+            deleted_at=at,
+            request_id=None,
+            callback_url=None,
+            metadata={},
         )
 
     def still(self, *, at: datetime, phase: Phase | None = None, progress: int | None = None) -> "Task":

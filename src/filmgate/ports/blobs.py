@@ -44,7 +44,7 @@ class Blobs(Protocol):
         ...
 
     async def path(self, blob: str) -> Path | None:
-        """Return where a stored blob can be read on this machine, never to be changed; None if there is none."""
+        """Return where a blob can be read on this machine, never to be changed; None if there is none."""
         ...
 
     async def delete(self, blob: str, *, kept_before: datetime | None = None) -> bool:

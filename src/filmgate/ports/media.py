@@ -1,5 +1,6 @@
 """Fetch and look into what strangers hand us."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,12 +26,19 @@ class Probed:
 class Intake(Protocol):
     """Takes nothing on trust: neither an address, nor a name, nor a byte."""
 
+    def scratch(self) -> AbstractAsyncContextManager[Path]:
+        """Give an empty directory for files that are not looked into yet; in the end it is removed."""
+        ...
+
     def check_url(self, url: str) -> None:
         """Raise InputUnavailable if `url` can be seen to be out of bounds; nobody is asked."""
         ...
 
-    async def fetch(self, url: str, into: Path) -> None:
-        """Write what is at `url` to the new file `into`, or raise InputUnavailable; then there is no file."""
+    async def fetch(self, url: str, into: Path, *, kind: MediaKind) -> None:
+        """Write what is at `url` to the new file `into`, or raise InputUnavailable and leave no file.
+
+        What is larger than any file of that kind may be, is not read to its end.
+        """
         ...
 
     async def probe(self, path: Path) -> Probed:

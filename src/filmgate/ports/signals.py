@@ -1,6 +1,8 @@
 """Hints that a task has changed: they wake readers, and losing one costs only time."""
 
-from typing import Protocol
+from typing import Final, Protocol
+
+DELIVERIES: Final = "deliveries"  # stands where a task id stands: a webhook is to be delivered
 
 
 class Signals(Protocol):

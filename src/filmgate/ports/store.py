@@ -7,10 +7,12 @@ from typing import Protocol
 
 from filmgate.core.attempt import Attempt
 from filmgate.core.change import Change, Namespace
+from filmgate.core.delivery import Delivery, DeliveryState
 from filmgate.core.errors import FilmgateError
 from filmgate.core.events import Event
 from filmgate.core.keys import Key
 from filmgate.core.ledger import Account, Billed, Row, Unreadable
+from filmgate.core.signing import Signing
 from filmgate.core.task import Output, Status, Task
 
 
@@ -48,17 +50,52 @@ Outcome = Committed | Replayed | Refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuery:
-    """Which tasks to list, newest first unless `ascending`; `after` and `before` are task ids."""
+    """Which tasks to list, newest first unless `ascending`; `after` and `before` are task ids.
+
+    Deleted ones are never among them.
+    """
 
     key_id: str | None = None
     account_id: str | None = None
     dialect: str | None = None
     kind: str | None = None
     status: Status | None = None
+    model_id: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
     after: str | None = None
     before: str | None = None
     ascending: bool = False
     limit: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryQuery:
+    """Which webhook deliveries to list, those due longest first, else newest first."""
+
+    account_id: str | None = None
+    task_id: str | None = None
+    state: DeliveryState | None = None
+    due_at: datetime | None = None  # pending, and to be tried by then
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How the whole stands: for `doctor` and metrics.
+
+    `waiting` are queued and not admitted, `jobs` admitted tasks with something still to do;
+    `oldest_waiting_at` and `stillest_job_at` are when the longest-waiting was created and the job that
+    has not moved for longest was last saved.
+    """
+
+    tasks: int
+    waiting: int
+    jobs: int
+    oldest_waiting_at: datetime | None
+    stillest_job_at: datetime | None
+    deliveries_pending: int
+    deliveries_dead: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +116,8 @@ class Store(Protocol):
         In the same commit a new task is admitted if its account and its provider have a free slot
         and nobody waits; a task that ends frees its account's slot and closes its attempt that was
         never sent; an attempt that closes frees its provider's slot; and the job of a task that has
-        ended goes once none of its attempts is open. Raise StoreUnavailable if nothing can be saved.
+        ended goes once none of its attempts is open. A task that is deleted takes its deliveries
+        along. Raise StoreUnavailable if nothing can be saved.
         """
         ...
 
@@ -113,6 +151,38 @@ class Store(Protocol):
 
     async def output(self, blob: str) -> Output | None:
         """Return what is known of a stored blob that some task's outputs name."""
+        ...
+
+    async def overdue(self, at: datetime, *, limit: int = 100) -> Sequence[Task]:
+        """Return tasks that wait for a slot and whose deadline has passed, the oldest first."""
+        ...
+
+    async def outdated(self, at: datetime, *, limit: int = 100) -> Sequence[Task]:
+        """Return ended tasks that still have files though `result_expires_at` has passed."""
+        ...
+
+    async def collect(self, blobs: Sequence[str]) -> Sequence[str]:
+        """Forget those of `blobs` that no task needs, and return them: their files may go."""
+        ...
+
+    async def prune(self, at: datetime) -> int:
+        """Forget idempotency keys whose time has passed; return how many there were."""
+        ...
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        """Return a webhook delivery."""
+        ...
+
+    async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+        """Return the webhook deliveries asked for."""
+        ...
+
+    async def signing(self, account_id: str) -> Signing:
+        """Return which secret signs an account's webhooks."""
+        ...
+
+    async def standing(self) -> Standing:
+        """Count what waits, runs and could not be delivered."""
         ...
 
     async def key(self, public_id: str) -> Key | None:

@@ -7,15 +7,18 @@ from typing import Any, Final
 import msgspec
 
 from filmgate.core.attempt import Attempt, Outcome
+from filmgate.core.delivery import Delivery
 from filmgate.core.errors import FilmgateError
 from filmgate.core.events import Event, EventKind
 from filmgate.core.keys import Key
 from filmgate.core.ledger import Account, Row, Transfer, TransferKind, Unreadable
+from filmgate.core.signing import Signing
 from filmgate.core.task import Output, Phase, Status, Task
 
 _encoder: Final = msgspec.json.Encoder()
 _tasks: Final = msgspec.json.Decoder(Task)
 _outputs: Final = msgspec.json.Decoder(Output)
+_deliveries: Final = msgspec.json.Decoder(Delivery)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -52,6 +55,50 @@ def load_output(text: str) -> Output:
     return _outputs.decode(text)
 
 
+def task_columns(task: Task) -> tuple[Any, ...]:
+    """Return what the store asks by and every change may move, in the order of its columns."""
+    files_until = task.result_expires_at if task.ended and task.blobs else None
+    return (
+        task.status,
+        task.version,
+        task.charged,
+        int(task.deleted_at is not None),
+        micros(task.updated_at),
+        maybe_micros(files_until),
+        dump_task(task),
+    )
+
+
+def delivery_row(delivery: Delivery) -> tuple[Any, ...]:
+    """Return a delivery in the order of its columns."""
+    return (
+        delivery.id,
+        delivery.task_id,
+        delivery.account_id,
+        delivery.state,
+        delivery.version,
+        micros(delivery.created_at),
+        maybe_micros(delivery.next_at),
+        _encoder.encode(delivery).decode(),
+    )
+
+
+def load_delivery(snapshot: str) -> Delivery:
+    """Return the delivery of a snapshot."""
+    return _deliveries.decode(snapshot)
+
+
+def signing_row(signing: Signing) -> tuple[Any, ...]:
+    """Return a signing in the order of its columns."""
+    return (signing.account_id, signing.turn, maybe_micros(signing.rotated_at))
+
+
+def load_signing(row: tuple[Any, ...]) -> Signing:
+    """Return the signing of a row."""
+    account_id, turn, rotated_at = row
+    return Signing(account_id=account_id, turn=turn, rotated_at=maybe_time(rotated_at))
+
+
 def event_row(event: Event) -> tuple[Any, ...]:
     """Return an event in the order of its columns."""
     return (event.task_id, event.seq, event.kind, micros(event.at), event.status, event.phase, event.progress)
@@ -77,11 +124,11 @@ def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
         attempt.task_id,
         attempt.n,
         attempt.provider,
-        _maybe_micros(attempt.intent_at),
+        maybe_micros(attempt.intent_at),
         attempt.remote_id,
         attempt.outcome,
         attempt.upstream_cost,
-        _maybe_micros(attempt.closed_at),
+        maybe_micros(attempt.closed_at),
     )
 
 
@@ -92,11 +139,11 @@ def load_attempt(row: tuple[Any, ...]) -> Attempt:
         task_id=task_id,
         n=n,
         provider=provider,
-        intent_at=_maybe_time(intent_at),
+        intent_at=maybe_time(intent_at),
         remote_id=remote_id,
         outcome=Outcome(outcome) if outcome else None,
         upstream_cost=upstream_cost,
-        closed_at=_maybe_time(closed_at),
+        closed_at=maybe_time(closed_at),
     )
 
 
@@ -109,7 +156,7 @@ def key_row(key: Key) -> tuple[Any, ...]:
         key.name,
         key.hash,
         micros(key.created_at),
-        _maybe_micros(key.revoked_at),
+        maybe_micros(key.revoked_at),
     )
 
 
@@ -123,7 +170,7 @@ def load_key(row: tuple[Any, ...]) -> Key:
         name=name,
         hash=hashed,
         created_at=time(created_at),
-        revoked_at=_maybe_time(revoked_at),
+        revoked_at=maybe_time(revoked_at),
     )
 
 
@@ -180,9 +227,11 @@ def load_account(row: tuple[Any, ...]) -> Account:
     )
 
 
-def _maybe_micros(at: datetime | None) -> int | None:
+def maybe_micros(at: datetime | None) -> int | None:
+    """Return a time as microseconds since 1970, and None as None."""
     return None if at is None else micros(at)
 
 
-def _maybe_time(us: int | None) -> datetime | None:
+def maybe_time(us: int | None) -> datetime | None:
+    """Return microseconds since 1970 as aware UTC, and None as None."""
     return None if us is None else time(us)

@@ -24,18 +24,20 @@ import structlog
 from filmgate.core.admission import Limits
 from filmgate.core.attempt import Attempt
 from filmgate.core.change import Change, Namespace
+from filmgate.core.delivery import Delivery
 from filmgate.core.errors import AlreadyServing, StoreUnavailable
 from filmgate.core.events import Event
 from filmgate.core.keys import Key
 from filmgate.core.ledger import Account, Billed, Row, Unreadable
+from filmgate.core.signing import Signing
 from filmgate.core.task import Output, Status, Task
-from filmgate.ports.store import Books, Job, Outcome, Refused, Replayed, TaskQuery
+from filmgate.ports.store import Books, DeliveryQuery, Job, Outcome, Refused, Replayed, Standing, TaskQuery
 from filmgate.store import rows
 from filmgate.store.sqlite_commit import Refusal, Replay, Writer
 
 DATABASE: Final = "filmgate.db"
 LOCK: Final = "serve.lock"
-CODE: Final = 1  # the newest migration that this code knows
+CODE: Final = 2  # the newest migration that this code knows
 
 _log = structlog.get_logger(__name__)
 
@@ -158,11 +160,14 @@ class SqliteStore:
             "dialect = ?": query.dialect,
             "kind = ?": query.kind,
             "status = ?": query.status,
+            "model_id = ?": query.model_id,
+            "created_at >= ?": rows.maybe_micros(query.created_from),
+            "created_at < ?": rows.maybe_micros(query.created_before),
             "id < ?" if newest_first else "id > ?": query.after,
             "id > ?" if newest_first else "id < ?": query.before,
         }
         asked = {text: value for text, value in conditions.items() if value is not None}
-        where = " AND ".join(asked) or "true"
+        where = " AND ".join(["deleted = 0", *asked])
         order = "DESC" if newest_first else "ASC"
         found = self._db.execute(
             f"SELECT snapshot FROM tasks WHERE {where} ORDER BY id {order} LIMIT ?",  # noqa: S608
@@ -190,8 +195,85 @@ class SqliteStore:
 
     async def output(self, blob: str) -> Output | None:
         """See the port."""
-        found = self._db.execute("SELECT output FROM blobs WHERE id = ?", (blob,)).fetchone()
+        found = self._db.execute(
+            "SELECT output FROM blobs WHERE id = ? "
+            "AND EXISTS (SELECT 1 FROM blob_uses WHERE blob = blobs.id)",
+            (blob,),
+        ).fetchone()
         return None if found is None else rows.load_output(found[0])
+
+    async def overdue(self, at: datetime, *, limit: int = 100) -> Sequence[Task]:
+        """See the port."""
+        found = self._db.execute(
+            "SELECT snapshot FROM tasks WHERE waiting = 1 AND deadline_at <= ? ORDER BY deadline_at LIMIT ?",
+            (rows.micros(at), limit),
+        )
+        return [rows.load_task(snapshot) for (snapshot,) in found]
+
+    async def outdated(self, at: datetime, *, limit: int = 100) -> Sequence[Task]:
+        """See the port."""
+        found = self._db.execute(
+            "SELECT snapshot FROM tasks WHERE files_until <= ? ORDER BY files_until LIMIT ?",
+            (rows.micros(at), limit),
+        )
+        return [rows.load_task(snapshot) for (snapshot,) in found]
+
+    async def collect(self, blobs: Sequence[str]) -> Sequence[str]:
+        """See the port."""
+        unneeded: Sequence[str] = await self._order(lambda writer: writer.collect(blobs))
+        return unneeded
+
+    async def prune(self, at: datetime) -> int:
+        """See the port."""
+        return len(
+            await self._order(
+                lambda writer: writer.db.execute(
+                    "DELETE FROM claims WHERE expires_at <= ? RETURNING 1", (rows.micros(at),)
+                ).fetchall()
+            )
+        )
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        """See the port."""
+        found = self._db.execute("SELECT snapshot FROM deliveries WHERE id = ?", (delivery_id,)).fetchone()
+        return None if found is None else rows.load_delivery(found[0])
+
+    async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+        """See the port."""
+        conditions: dict[str, object] = {
+            "account_id = ?": query.account_id,
+            "task_id = ?": query.task_id,
+            "state = ?": query.state,
+            "next_at <= ?": rows.maybe_micros(query.due_at),
+        }
+        asked = {text: value for text, value in conditions.items() if value is not None}
+        where = " AND ".join(asked) or "true"
+        order = "created_at DESC, id" if query.due_at is None else "next_at, id"
+        found = self._db.execute(
+            f"SELECT snapshot FROM deliveries WHERE {where} ORDER BY {order} LIMIT ?",  # noqa: S608
+            (*asked.values(), query.limit),
+        )
+        return [rows.load_delivery(snapshot) for (snapshot,) in found]
+
+    async def signing(self, account_id: str) -> Signing:
+        """See the port."""
+        found = self._db.execute(
+            "SELECT account_id, turn, rotated_at FROM signings WHERE account_id = ?", (account_id,)
+        ).fetchone()
+        return Signing(account_id=account_id) if found is None else rows.load_signing(found)
+
+    async def standing(self) -> Standing:
+        """See the port."""
+        tasks, waiting, oldest, jobs, stillest, pending, dead = self._db.execute(_STANDING).get
+        return Standing(
+            tasks=tasks,
+            waiting=waiting,
+            jobs=jobs,
+            oldest_waiting_at=rows.maybe_time(oldest),
+            stillest_job_at=rows.maybe_time(stillest),
+            deliveries_pending=pending,
+            deliveries_dead=dead,
+        )
 
     async def key(self, public_id: str) -> Key | None:
         """See the port."""
@@ -264,6 +346,16 @@ class SqliteStore:
 
 
 _KEYS: Final = "SELECT id, identity, account_id, name, hash, created_at, revoked_at FROM keys"
+_STANDING: Final = """
+    SELECT
+        (SELECT count(*) FROM tasks),
+        (SELECT count(*) FROM tasks WHERE waiting = 1),
+        (SELECT min(created_at) FROM tasks WHERE waiting = 1),
+        (SELECT count(*) FROM jobs),
+        (SELECT min(tasks.updated_at) FROM jobs JOIN tasks ON tasks.id = jobs.task_id),
+        (SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL),
+        (SELECT count(*) FROM deliveries WHERE state = 'dead')
+"""
 _ACCOUNTS: Final = "SELECT id, name, balance, held, chain_seq, chain_head FROM accounts"
 
 _Replies = list[tuple[asyncio.Future[Any], Any]]

@@ -1,6 +1,6 @@
 """What one Change does to a SQLite database, inside a savepoint of the writer's transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -60,6 +60,9 @@ class Writer:
             self.db.execute(_OPEN_ACCOUNT, (account.id, account.name, account.chain_head))
         for key in change.keys:
             self.db.execute(_SAVE_KEY, rows.key_row(key))
+        for signing in change.signings:
+            self.db.execute(_SAVE_SIGNING, rows.signing_row(signing))
+        self._write_deliveries(change)
         if change.task is None:
             self._apply_transfers(change)
             self._apply_aside(change)
@@ -90,6 +93,17 @@ class Writer:
         )
         return tuple(Job(task_id=task_id, lease_no=lease_no) for task_id, lease_no in found)
 
+    def collect(self, blobs: Sequence[str]) -> list[str]:
+        """Forget what no task needs."""
+        unneeded = [
+            blob
+            for blob in blobs
+            if self.db.execute("SELECT 1 FROM blob_uses WHERE blob = ? LIMIT 1", (blob,)).fetchone() is None
+        ]
+        for blob in unneeded:
+            self.db.execute("DELETE FROM blobs WHERE id = ?", (blob,))
+        return unneeded
+
     # --- a new task ---------------------------------------------------------------------------
 
     def _apply_submission(self, change: Change, task: Task) -> Committed:
@@ -113,6 +127,7 @@ class Writer:
                 _SAVE_CLAIM,
                 (claim.key_id, claim.namespace, claim.token, task.id, claim.fingerprint, expires),
             )
+        self._write_uses(task)
         self._write_events(change)
         if starts:
             self._start(task.id, task.route.provider, was_waiting=False)
@@ -161,17 +176,13 @@ class Writer:
         self.db.execute(
             _UPDATE_TASK,
             (
-                task.status,
-                task.version,
+                *rows.task_columns(task),
                 0 if task.ended else waiting,
                 0 if task.ended else admitted,
-                task.charged,
-                rows.dump_task(task),
                 task.id,
             ),
         )
-        for output in task.outputs:
-            self.db.execute(_SAVE_BLOB, (output.blob, rows.dump_output(output)))
+        self._write_uses(task)
         self._write_events(change)
         self._write_attempts(change.attempts)
         if not (change.transfers or task.ended):
@@ -214,6 +225,33 @@ class Writer:
             row = self._account(transfer.account_id)
             self._transfer(row, transfer)
             self._write_account(row)
+
+    def _write_uses(self, task: Task) -> None:
+        """Keep book of which files the task needs, from its first to its last."""
+        for output in task.outputs:
+            self.db.execute(_SAVE_BLOB, (output.blob, rows.dump_output(output)))
+        needed = task.blobs
+        for blob in sorted(needed):
+            self.db.execute(_USE_BLOB, (blob, task.id))
+        if task.ended:
+            for (used,) in self.db.execute(_USED_BLOBS, (task.id,)).fetchall():
+                if used not in needed:
+                    self.db.execute("DELETE FROM blob_uses WHERE blob = ? AND task_id = ?", (used, task.id))
+        if task.deleted_at is not None:
+            self.db.execute("DELETE FROM deliveries WHERE task_id = ?", (task.id,))
+
+    def _write_deliveries(self, change: Change) -> None:
+        for delivery in change.deliveries:
+            row = rows.delivery_row(delivery)
+            saved = self.db.execute(
+                *(
+                    (_INSERT_DELIVERY, row)
+                    if delivery.version == 1
+                    else (_UPDATE_DELIVERY, (*row[3:], delivery.id, delivery.version - 1))
+                )
+            ).fetchone()
+            if saved is None:
+                raise Refusal(Conflict(f"delivery {delivery.id} has changed"))
 
     def _write_attempts(self, attempts: tuple[Attempt, ...]) -> None:
         for attempt in attempts:
@@ -336,17 +374,16 @@ def _task_row(task: Task, *, waiting: bool, admitted: bool) -> tuple[Any, ...]:
         task.key_id,
         task.dialect,
         "video" if task.generation.duration_s else "image",
-        task.status,
-        task.version,
+        task.model_id,
         1 if admitted else 0,
         task.route.provider,
         task.priority,
         int(waiting),
         int(admitted),
         task.quote.amount,
-        task.charged,
         rows.micros(task.created_at),
-        rows.dump_task(task),
+        rows.micros(task.deadline_at),
+        *rows.task_columns(task),
     )
 
 
@@ -357,13 +394,15 @@ _SAVE_KEY: Final = """
     ON CONFLICT (id) DO UPDATE SET revoked_at = coalesce(revoked_at, excluded.revoked_at)
 """
 _INSERT_TASK: Final = """
-    INSERT INTO tasks (id, account_id, key_id, dialect, kind, status, version, lease_no, provider,
-                       priority, waiting, admitted, held, charged, created_at, snapshot)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO tasks (id, account_id, key_id, dialect, kind, model_id, lease_no, provider, priority,
+                       waiting, admitted, held, created_at, deadline_at, status, version, charged,
+                       deleted, updated_at, files_until, snapshot)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _STANDING: Final = "SELECT version, lease_no, waiting, admitted FROM tasks WHERE id = ?"
 _UPDATE_TASK: Final = """
-    UPDATE tasks SET status = ?, version = ?, waiting = ?, admitted = ?, charged = ?, snapshot = ?
+    UPDATE tasks SET status = ?, version = ?, charged = ?, deleted = ?, updated_at = ?, files_until = ?,
+        snapshot = ?, waiting = ?, admitted = ?
     WHERE id = ?
 """
 _INSERT_EVENT: Final = """
@@ -398,6 +437,21 @@ _SAVE_CLAIM: Final = """
         task_id = excluded.task_id, fingerprint = excluded.fingerprint, expires_at = excluded.expires_at
 """
 _SAVE_BLOB: Final = "INSERT INTO blobs (id, output) VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
+_USE_BLOB: Final = "INSERT INTO blob_uses (blob, task_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_USED_BLOBS: Final = "SELECT blob FROM blob_uses WHERE task_id = ?"
+_INSERT_DELIVERY: Final = """
+    INSERT INTO deliveries (id, task_id, account_id, state, version, created_at, next_at, snapshot)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1
+"""
+_UPDATE_DELIVERY: Final = """
+    UPDATE deliveries SET state = ?, version = ?, created_at = ?, next_at = ?, snapshot = ?
+    WHERE id = ? AND version = ? RETURNING 1
+"""
+_SAVE_SIGNING: Final = """
+    INSERT INTO signings (account_id, turn, rotated_at) VALUES (?, ?, ?)
+    ON CONFLICT (account_id) DO UPDATE SET turn = excluded.turn, rotated_at = excluded.rotated_at
+    WHERE turn < excluded.turn
+"""
 _ACCOUNT: Final = """
     SELECT id, name, balance, held, chain_seq, chain_head, slots, waiting, admitted
     FROM accounts WHERE id = ?

@@ -18,7 +18,7 @@ Anything else succeeds at the first poll.
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -98,7 +98,13 @@ class Sandbox:
     async def start(self) -> None:
         """There is nothing to make ready."""
 
-    async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+    async def submit(
+        self,
+        generation: Generation,
+        *,
+        reference: str,
+        inputs: Sequence[Path] = (),  # noqa: ARG002  (no picture can fail here)
+    ) -> RemoteId:
         """Begin, under the reference as the id; a second time changes nothing."""
         remote_id = RemoteId(reference)
         if remote_id not in self._work:
