@@ -291,11 +291,10 @@ class MemoryStore:
     def _insert(self, change: Change, task: Task) -> Committed:
         rows = self.rows.values()
         provider = task.route.provider
-        starts = (
-            not any(row.waiting for row in rows if row.task.route.provider == provider)
-            and self._slots(provider) > 0
-            and self._running(task.account_id) < self.limits.account_concurrency
+        has_room = (
+            self._slots(provider) > 0 and self._running(task.account_id) < self.limits.account_concurrency
         )
+        starts = has_room and not any(row.waiting for row in rows if row.task.route.provider == provider)
         if not starts:
             waiting = [row.task.account_id for row in rows if row.waiting]
             if waiting.count(task.account_id) >= self.limits.account_queue:
@@ -307,7 +306,7 @@ class MemoryStore:
         for claim in change.claims:
             self.claims[claim.key_id, claim.namespace, claim.token] = (task.id, claim)
         if not starts:
-            return Committed()
+            return Committed(awaits_turn=has_room)
         self._start(row, micros(task.created_at))
         return Committed(jobs=(Job(task_id=task.id, lease_no=row.lease_no),))
 

@@ -435,7 +435,7 @@ async def test_a_free_slot_goes_to_who_waits_and_not_to_who_comes(opens: Opens) 
     await submit(store, waiting)
     await end(store, await send(store, first))
 
-    assert await submit(store, newcomer) == Committed()
+    assert await submit(store, newcomer) == Committed(awaits_turn=True)
 
     assert await started(store, [waiting.id, newcomer.id]) == set()
 
@@ -727,6 +727,18 @@ async def test_events_are_numbered_without_gaps_and_the_last_is_the_version(stor
     assert await store.events(task.id, after=4) == events[4:]
     assert not await store.events(task.id, after=now.version)
     assert not await store.events("task_unknown")
+
+
+async def test_only_a_task_that_there_is_room_for_awaits_its_turn(opens: Opens) -> None:
+    store = opens(Limits(account_concurrency=1, provider_slots={"sandbox": 2}))
+    await fund(store, "ada", "ben", "cid")
+    await submit(store, an_order("ada", n=1))
+
+    assert await submit(store, an_order("ada", n=2)) == Committed(), "the account is full"
+    assert await submit(store, an_order("ben", n=3)) == Committed(awaits_turn=True), "but ada was first"
+    (job,) = await store.admit(NOON)
+    assert job.task_id == an_order("ben", n=3).id
+    assert await submit(store, an_order("cid", n=4)) == Committed(), "the provider is full"
 
 
 # --- lists --------------------------------------------------------------------------------------

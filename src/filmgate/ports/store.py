@@ -26,9 +26,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """The change is durable. `jobs` were admitted by the same commit."""
+    """The change is durable. `jobs` were admitted by the same commit.
+
+    `awaits_turn`: a new task waits though there is room for it; `admit` decides whose turn it is.
+    """
 
     jobs: tuple[Job, ...] = ()
+    awaits_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,13 @@ async def save(ports: Ports, change: Change) -> Committed | Replayed:
     match outcome:
         case Refused(error=error):
             raise error
-        case Committed(jobs=jobs):
+        case Committed(jobs=jobs, awaits_turn=awaits_turn):
             ports.dispatch.start(jobs)
             if change.task is not None:
                 ports.signals.tell(change.task.id)
             if change.deliveries:
                 ports.signals.tell(DELIVERIES)
-            if _freed_a_slot(change) or _waits(change, outcome):
+            if awaits_turn or _freed_a_slot(change):
                 ports.dispatch.freed()
         case Replayed():
             pass
@@ -28,7 +28,3 @@ async def save(ports: Ports, change: Change) -> Committed | Replayed:
 def _freed_a_slot(change: Change) -> bool:
     ended = change.task is not None and change.task.ended
     return ended or any(attempt.closed_at for attempt in change.attempts)
-
-
-def _waits(change: Change, outcome: Committed) -> bool:
-    return change.task is not None and change.was_version == 0 and not outcome.jobs

@@ -112,12 +112,11 @@ class Writer:
         for transfer in change.transfers:
             self._transfer(row, transfer)
         used, waiting = self._provider(task.route.provider)
-        starts = (
-            self.admits
-            and waiting == 0
-            and used < self.limits.provider_slots.get(task.route.provider, 0)
+        has_room = (
+            used < self.limits.provider_slots.get(task.route.provider, 0)
             and row.slots < self.limits.account_concurrency
         )
+        starts = self.admits and waiting == 0 and has_room
         if not starts:
             self._check_queue(row)
         self.db.execute(_INSERT_TASK, _task_row(task, waiting=not starts, admitted=starts))
@@ -137,7 +136,9 @@ class Writer:
             self.db.execute(_PROVIDER_WAITS, (task.route.provider,))
             row.waiting += 1
         self._write_account(row)
-        return Committed(jobs=(Job(task_id=task.id, lease_no=1),) if starts else ())
+        if starts:
+            return Committed(jobs=(Job(task_id=task.id, lease_no=1),))
+        return Committed(awaits_turn=has_room)
 
     def _check_claims(self, claims: tuple[Claim, ...], task: Task) -> None:
         replayed: str | None = None
