@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from filmgate.core.generation import ADAPTIVE, Generation, Media
+from filmgate.core.generation import ADAPTIVE, Generation, Media, resolution_of
 
 VERSION: Final = "1"
 
@@ -34,7 +34,8 @@ def fingerprint(model_id: str, generation: Generation) -> str:
     canonical = {name: value for name, value in asked.items() if value != _DEFAULTS.get(name, _NOTHING)}
     if generation.aspect_ratio == ADAPTIVE:
         # Which shape that is may not be known yet; it is another wish than the shape spelled out.
-        canonical |= {"width": ADAPTIVE, "height": ADAPTIVE, "resolution": generation.resolution}
+        pixels = resolution_of(generation.width, generation.height)
+        canonical |= {"width": ADAPTIVE, "height": ADAPTIVE, "resolution": pixels}
     if generation.media:
         canonical["media"] = [_media(m) for m in generation.media]
     text = json.dumps([model_id, canonical], sort_keys=True, separators=(",", ":"), ensure_ascii=True)

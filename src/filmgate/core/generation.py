@@ -136,7 +136,7 @@ def size_of(resolution: str, ratio: str, *, adaptive: tuple[int, int] | None = N
     """Return the even (width, height) of `resolution` at `ratio`; `adaptive` is the first image's size."""
     wide, narrow = RESOLUTIONS[resolution]
     if ratio == ADAPTIVE:
-        x, y = adaptive or RATIOS[DEFAULT_RATIO]
+        x, y = _within_bounds(*(adaptive or RATIOS[DEFAULT_RATIO]))
     else:
         x, y = RATIOS[ratio]
     if wide != narrow and x * 9 == y * 16:
@@ -145,6 +145,14 @@ def size_of(resolution: str, ratio: str, *, adaptive: tuple[int, int] | None = N
         return narrow, wide
     pixels = wide * narrow
     return _even(math.sqrt(pixels * x / y)), _even(math.sqrt(pixels * y / x))
+
+
+def _within_bounds(width: int, height: int) -> tuple[int, int]:
+    """Return the shape of a picture, or the widest or tallest that there is: no film is a thread."""
+    widest, tallest = RATIOS["21:9"], RATIOS["9:21"]
+    if width * widest[1] > height * widest[0]:
+        return widest
+    return tallest if width * tallest[1] < height * tallest[0] else (width, height)
 
 
 def parse_size(size: str) -> tuple[int, int]:

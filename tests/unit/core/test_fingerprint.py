@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filmgate.core.fingerprint import fingerprint
-from filmgate.core.generation import Generation, Media, MediaKind, MediaRole
+from filmgate.core.generation import ADAPTIVE, Generation, Media, MediaKind, MediaRole
 from filmgate.core.wish import Wish, fulfil
 from tests.fakes import MODELS, a_generation
 
@@ -108,3 +108,16 @@ def test_the_order_of_keys_does_not_count() -> None:
     second = a_generation(extra={"x": {}, "studio": {"b": 2, "a": 1}})
 
     assert fingerprint("studio", first) == fingerprint("studio", second)
+
+
+def test_the_shape_of_the_first_picture_is_another_wish_than_that_shape_spelled_out() -> None:
+    adaptive = fulfil(STUDIO, Wish(prompt="a lighthouse", aspect_ratio=ADAPTIVE, media=(A_PICTURE,)))
+    wide = fulfil(STUDIO, Wish(prompt="a lighthouse", media=(A_PICTURE,)))
+    spelled = fulfil(
+        STUDIO,
+        Wish(prompt="a lighthouse", aspect_ratio=ADAPTIVE, resolution="720p", media=(A_PICTURE,)),
+    )
+    probed = adaptive.with_media((replace(A_PICTURE, width=600, height=600),))
+
+    assert fingerprint("m", adaptive) != fingerprint("m", wide)
+    assert fingerprint("m", adaptive) == fingerprint("m", spelled) == fingerprint("m", probed)

@@ -1,6 +1,7 @@
 """Sizes: one table for every dialect."""
 
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -12,11 +13,14 @@ from filmgate.core.generation import (
     ADAPTIVE,
     RATIOS,
     RESOLUTIONS,
+    Media,
+    MediaKind,
     parse_size,
     ratio_of,
     resolution_of,
     size_of,
 )
+from tests.fakes import a_generation
 
 KNOWN = {
     ("720p", "16:9"): (1280, 720),
@@ -57,6 +61,29 @@ def test_adaptive_is_the_first_pictures_ratio_and_wide_where_there_is_none() -> 
     assert size_of("720p", ADAPTIVE) == (1280, 720)
     assert size_of("720p", ADAPTIVE, adaptive=(500, 500)) == (960, 960)
     assert size_of("720p", ADAPTIVE, adaptive=(1080, 1920)) == (720, 1280)
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_a_picture_like_a_thread_makes_no_film_like_a_thread(resolution: str) -> None:
+    assert size_of(resolution, ADAPTIVE, adaptive=(50_000, 1)) == size_of(resolution, "21:9")
+    assert size_of(resolution, ADAPTIVE, adaptive=(1, 50_000)) == size_of(resolution, "9:21")
+
+
+def test_a_film_takes_the_shape_of_its_first_picture_once_that_is_known() -> None:
+    asked = a_generation(
+        aspect_ratio=ADAPTIVE,
+        width=1280,
+        height=720,
+        media=(Media(kind=MediaKind.AUDIO, url="a"), Media(kind=MediaKind.IMAGE, url="b")),
+    )
+    sound, picture = asked.media
+    known = (sound, replace(picture, blob="00", width=600, height=600))
+
+    assert (asked.with_media(known).width, asked.with_media(known).height) == (960, 960)
+    assert asked.with_media(known).media == known
+    assert asked.with_media(asked.media) == asked, "nothing is known yet"
+    told = replace(asked, aspect_ratio="16:9")
+    assert (told.with_media(known).width, told.with_media(known).height) == (1280, 720)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from filmgate.core.errors import IllegalTransition
 from filmgate.core.events import EventKind, event_of
+from filmgate.core.generation import Media, MediaKind
 from filmgate.core.task import TERMINAL, TRANSITIONS, Phase, Status
-from tests.fakes import NOON, a_task
+from tests.fakes import NOON, a_generation, a_task
 
 LATER = NOON + timedelta(minutes=1)
 ALLOWED = {
@@ -85,3 +86,46 @@ def test_an_event_is_about_the_status_only_where_that_changed() -> None:
 
     assert kinds == [EventKind.STATUS, EventKind.STATUS, EventKind.PROGRESS]
     assert event_of(going, before=running).seq == going.version
+
+
+# --- after the end ------------------------------------------------------------------------------
+
+
+def test_a_task_needs_the_files_that_came_in_and_those_that_came_out() -> None:
+    media = (Media(kind=MediaKind.IMAGE, blob="in"), Media(kind=MediaKind.IMAGE, url="https://example.com"))
+    task = a_task(Status.SUCCEEDED, generation=a_generation(media=media))
+
+    assert task.blobs == {"in", task.outputs[0].blob}
+    assert not task.without_files(at=LATER).blobs
+    assert task.without_files(at=LATER).generation.prompt == task.generation.prompt
+
+
+def test_of_an_erased_task_only_the_skeleton_is_left() -> None:
+    private = "a secret wish"
+    media = (Media(kind=MediaKind.IMAGE, url=private, blob="in"),)
+    generation = a_generation(
+        prompt=private, negative_prompt=private, media=media, end_user_id=private, extra={"x": {"y": private}}
+    )
+    task = a_task(
+        Status.SUCCEEDED,
+        generation=generation,
+        request_id=private,
+        callback_url=private,
+        metadata={"note": private},
+    )
+
+    skeleton = task.erased(at=LATER)
+
+    assert private not in repr(skeleton)
+    assert not skeleton.blobs
+    assert (skeleton.deleted_at, skeleton.updated_at) == (LATER, LATER)
+    assert (skeleton.version, skeleton.status) == (task.version + 1, task.status)
+    assert (skeleton.charged, skeleton.quote, skeleton.id) == (task.charged, task.quote, task.id)
+
+
+def test_what_happens_after_the_end_is_no_status() -> None:
+    task = a_task(Status.SUCCEEDED)
+    bare = task.without_files(at=LATER)
+
+    assert event_of(bare, before=task).kind is EventKind.EXPIRED
+    assert event_of(bare.erased(at=LATER), before=bare).kind is EventKind.DELETED
