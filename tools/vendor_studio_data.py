@@ -32,20 +32,22 @@ _SOURCES: Final = (
     },
 )
 _LANGUAGES: Final = tuple("da de en es fi fr hi hu it ja ko nb nl pl pt ru sv th uk vi zh zh-hant".split())
-_KINDS: Final = ("boat", "fly", "space", "swim", "walk", "person", "building", "plant", "vehicle")
+_KINDS: Final = tuple("boat fly space swim walk person building plant vehicle furniture object".split())
 
 
 def main() -> None:
     """Fetch both packages, keep what the cast needs, write the data file."""
     cast = tomllib.loads((_DATA / "cast.toml").read_text(encoding="utf-8"))
+    figures = {name for table in cast["figures"].values() for name in table}
     names = sorted(name for kind in _KINDS for name in cast[kind])
+    labelled = {name: name for name in names} | {emoji: name for name, emoji in cast["named"].items()}
     with tempfile.TemporaryDirectory() as scratch:
         drawings_root = _fetch(_DRAWINGS, Path(scratch) / "drawings")
         words_root = _fetch(_WORDS, Path(scratch) / "words")
         packed = {
             "sources": _SOURCES,
-            "drawings": _drawings(drawings_root, names),
-            "words": _words(words_root, _codes(drawings_root, names)),
+            "drawings": _drawings(drawings_root, [name for name in names if name not in figures]),
+            "words": _words(words_root, _codes(drawings_root, labelled)),
         }
     text = json.dumps(packed, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     (_DATA / "studio.json.xz").write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
@@ -78,10 +80,11 @@ def _drawings(root: Path, names: list[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _codes(root: Path, names: list[str]) -> dict[str, str]:
-    """Tell the drawing of each code point, as emojibase writes it."""
-    wanted = set(names)
-    return {_plain(code): name for code, name in _read(root / "chars.json").items() if name in wanted}
+def _codes(root: Path, labelled: dict[str, str]) -> dict[str, str]:
+    """Tell the subject of each code point, as emojibase writes it."""
+    return {
+        _plain(code): labelled[name] for code, name in _read(root / "chars.json").items() if name in labelled
+    }
 
 
 def _plain(code: str) -> str:

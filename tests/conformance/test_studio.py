@@ -1,28 +1,32 @@
 """What the studio promises beyond every provider: exact films, and children that never get loose."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import pytest
 import uvloop
+from PIL import Image
 
 from filmgate.core.errors import ProviderRejected
-from filmgate.core.generation import Generation, Media, MediaKind, OutputKind
+from filmgate.core.generation import Generation, Media, MediaKind, MediaRole, OutputKind
 from filmgate.ports.provider import Failed, Made, RemoteId, Report, Running, Succeeded
 from filmgate.providers.studio import Config, Studio
 from filmgate.providers.studio.order import FilmOrder
 from filmgate.providers.studio.pool import Pool, RenderFailed
 from filmgate.providers.studio.wire import Job
+from tests.studio_inputs import a_clip, a_picture, a_sound, saved
 
 A_FILM = Generation(prompt="a quiet sea", width=64, height=36, duration_s=1, fps=8, seed=7)
+A_PICTURE = Media(kind=MediaKind.IMAGE, blob="a", mime="image/png")
 A_LONG_FILM = Generation(prompt="a quiet sea", width=1280, height=720, duration_s=20, seed=7)
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for children in /proc")
@@ -58,8 +62,10 @@ async def under_way(studio: Studio, remote_id: RemoteId) -> None:
     assert isinstance(await studio.poll(remote_id), Running)
 
 
-async def made_by(studio: Studio, generation: Generation, reference: str = "task_x-1") -> tuple[Made, ...]:
-    report = await ended(studio, await studio.submit(generation, reference=reference))
+async def made_by(
+    studio: Studio, generation: Generation, reference: str = "task_x-1", inputs: Sequence[Path] = ()
+) -> tuple[Made, ...]:
+    report = await ended(studio, await studio.submit(generation, reference=reference, inputs=inputs))
     assert isinstance(report, Succeeded), report
     return report.made
 
@@ -147,7 +153,10 @@ def pixels(film: Made) -> list[bytes]:
         ({"fps": 61}, "frames a second"),
         ({"n": 2}, "one film"),
         ({"duration_s": 0, "n": 0}, "pictures at a time"),
-        ({"media": (Media(kind=MediaKind.IMAGE, url="https://example.com/a.png"),)}, "input media"),
+        ({"media": (A_PICTURE,) * 10}, "9 reference pictures"),
+        ({"media": (replace(A_PICTURE, role=MediaRole.FIRST_FRAME),) * 2}, "one first frame"),
+        ({"media": (replace(A_PICTURE, kind=MediaKind.AUDIO),) * 4}, "3 sounds"),
+        ({"media": (replace(A_PICTURE, kind=MediaKind.AUDIO),), "duration_s": 0}, "no sound"),
     ],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
@@ -155,9 +164,90 @@ async def test_what_cannot_be_made_is_refused_at_once(
     scratch: Path, wrong: dict[str, object], word: str
 ) -> None:
     studio = Studio(Config(), scratch=scratch)
+    asked = replace(A_FILM, **wrong)  # type: ignore[arg-type]
 
     with pytest.raises(ProviderRejected, match=word):
-        await studio.submit(replace(A_FILM, **wrong), reference="task_x-1")  # type: ignore[arg-type]
+        await studio.submit(asked, reference="task_x-1", inputs=[scratch / "a.png"] * len(asked.media))
+
+
+async def test_a_film_comes_with_what_players_and_lists_want(studio: Studio) -> None:
+    made = await made_by(studio, replace(A_FILM, return_last_frame=True))
+
+    assert [file.kind for file in made] == [
+        OutputKind.VIDEO,
+        OutputKind.THUMBNAIL,
+        OutputKind.SPRITESHEET,
+        OutputKind.LAST_FRAME,
+    ]
+    assert all(file.source.stat().st_size for file in made)
+
+
+# --- what is given ------------------------------------------------------------------------------
+
+
+def with_media(*given: tuple[MediaKind, MediaRole, Path]) -> tuple[Generation, list[Path]]:
+    """Return a film of such inputs, and their files."""
+    media = tuple(Media(kind=kind, role=role, blob=path.name, duration_s=1) for kind, role, path in given)
+    return replace(A_FILM, media=media), [path for _, _, path in given]
+
+
+async def test_pictures_clips_and_sounds_together_make_the_same_film_each_time(
+    studio: Studio, tmp_path: Path
+) -> None:
+    asked, files = with_media(
+        (MediaKind.AUDIO, MediaRole.REFERENCE, a_sound(tmp_path / "a.wav")),
+        (MediaKind.IMAGE, MediaRole.LAST_FRAME, saved(a_picture(2), tmp_path / "b.png")),
+        (MediaKind.VIDEO, MediaRole.SOURCE, a_clip(tmp_path / "c.mp4")),
+        (MediaKind.IMAGE, MediaRole.FIRST_FRAME, saved(a_picture(1), tmp_path / "a.png")),
+        (MediaKind.IMAGE, MediaRole.REFERENCE, saved(a_picture(3), tmp_path / "r.png")),
+    )
+
+    first = await made_by(studio, asked, "task_a-1", files)
+    second = await made_by(studio, asked, "task_b-1", files)
+
+    assert pixels(first[0]) == pixels(second[0])
+    assert first[0].source.read_bytes() == second[0].source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(MediaKind.IMAGE, "a.png"), (MediaKind.VIDEO, "a.mp4"), (MediaKind.AUDIO, "a.wav")]
+)
+async def test_an_input_that_cannot_be_used_is_the_callers_fault_and_harms_nobody(
+    studio: Studio, tmp_path: Path, kind: MediaKind, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n" + os.urandom(500))
+    asked, files = with_media((kind, MediaRole.REFERENCE, tmp_path / name))
+
+    report = await ended(studio, await studio.submit(asked, reference="task_x-1", inputs=files))
+
+    assert isinstance(report, Failed)
+    assert report.code == "input_invalid"
+    assert report.reason.startswith(f"Input 1 ({kind}) is damaged")
+    assert str(tmp_path) not in report.reason
+    assert await made_by(studio, A_FILM, "task_y-1")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for children in /proc")
+async def test_large_pictures_stay_within_the_memory_of_a_child(scratch: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    Image.new("RGBA", (8200, 6100), (30, 60, 90, 200)).save(large, compress_level=1)
+    asked, files = with_media(*[(MediaKind.IMAGE, MediaRole.REFERENCE, large)] * 3)
+    studio = Studio(Config(slots=1, memory_mb=1024), scratch=scratch)
+
+    assert await made_by(studio, asked, inputs=files)
+
+    await studio.close()
+
+
+async def test_labels_are_the_operators_choice(scratch: Path) -> None:
+    studio = Studio(Config(slots=1, labels="cn", producer="Acme"), scratch=scratch)
+
+    film = (await made_by(studio, A_FILM))[0]
+
+    with av.open(str(film.source)) as file:
+        assert json.loads(file.metadata["AIGC"])["ContentProducer"] == "Acme"
+        assert json.loads(file.metadata["AIGC"])["ProduceID"] == "task_x-1"
+    await studio.close()
 
 
 @pytest.mark.parametrize("reference", ["", "..", "../task", "a/b", ".hidden"])

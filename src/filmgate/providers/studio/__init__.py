@@ -6,12 +6,13 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from filmgate.core.errors import ProviderRejected, RemoteLost
-from filmgate.core.generation import Generation, OutputKind
+from filmgate.core.generation import Generation, MediaKind, MediaRole, OutputKind
 from filmgate.ports.provider import (
     Capabilities,
     ClientReference,
@@ -23,7 +24,7 @@ from filmgate.ports.provider import (
     Spec,
     Succeeded,
 )
-from filmgate.providers.studio.order import FilmOrder, StillOrder
+from filmgate.providers.studio.order import FilmOrder, Input, Labels, Marks, StillOrder
 from filmgate.providers.studio.pool import Pool, RenderFailed
 from filmgate.providers.studio.wire import File, Job
 
@@ -35,6 +36,9 @@ MAX_PIXELS: Final = 1920 * 1080
 MIN_SIDE: Final = 16
 MAX_SIDE: Final = 4096
 MAX_STILLS: Final = 10
+MAX_REFERENCES: Final = 9
+MAX_CLIPS: Final = 3
+MAX_SOUNDS: Final = 3
 
 CANCELLED: Final = Failed(code="cancelled", reason="The work was cancelled.")
 
@@ -44,12 +48,17 @@ class Config:
     """The keys of `[providers.studio]`.
 
     `slots` is how many orders are made at a time: left out, as many as this machine has cores. A
-    child is replaced after `jobs_per_child` orders, and killed where it takes `memory_mb`.
+    child is replaced after `jobs_per_child` orders, and killed where it takes `memory_mb`. `labels`
+    puts a visible label on all work, as the rules of the EU or of China ask of AI services; whatever
+    it is, each file says in its metadata that it was generated. `producer` is the name or code that
+    the Chinese record gives for whoever runs the service.
     """
 
     slots: int | None = None
     jobs_per_child: int = 50
     memory_mb: int = 2048
+    labels: Labels = "none"
+    producer: str = "Filmgate"
 
 
 class Studio:
@@ -57,6 +66,7 @@ class Studio:
 
     def __init__(self, config: Config, *, scratch: Path) -> None:
         """Keep unfinished and unfetched work under `scratch`, which nobody else uses."""
+        self._config = config
         self._scratch = scratch
         self._work: dict[RemoteId, _Work] = {}
         self._pool = Pool(
@@ -70,11 +80,14 @@ class Studio:
         await asyncio.to_thread(_empty, self._scratch)
         self._pool.warm()
 
-    async def submit(self, generation: Generation, *, reference: str) -> RemoteId:
+    async def submit(
+        self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
+    ) -> RemoteId:
         """Begin, under the reference as the id; a second time changes nothing."""
         remote_id = RemoteId(reference)
         if remote_id not in self._work:
-            job = _job(generation, reference, self._scratch)
+            marks = Marks(labels=self._config.labels, producer=self._config.producer, work_id=reference)
+            job = _job(generation, _inputs(generation, inputs), marks, self._scratch)
             work = _Work(job)
             self._work[remote_id] = work
             work.task = asyncio.ensure_future(self._make(work))
@@ -113,7 +126,7 @@ class Studio:
             work.report = CANCELLED
             raise
         except RenderFailed as failure:
-            work.report = Failed(code="provider_failed", reason=str(failure))
+            work.report = Failed(code=failure.code, reason=str(failure))
         except Exception:  # noqa: BLE001  (a bug of ours: logged, and the task must still end)
             _LOG.exception("the studio failed")
             work.report = Failed(code="provider_failed", reason="The studio failed.")
@@ -148,12 +161,13 @@ class _Work:
 # --- generation -> order ------------------------------------------------------------------------
 
 
-def _job(generation: Generation, reference: str, scratch: Path) -> Job:
+def _job(generation: Generation, inputs: tuple[Input, ...], marks: Marks, scratch: Path) -> Job:
     _check(generation)
+    _check_media(generation)
     seed = generation.seed
     if seed is None:  # from the reference, so that work begun anew is the same work
-        seed = int.from_bytes(hashlib.sha256(reference.encode()).digest()[:4])
-    directory = scratch / _directory_name(reference)
+        seed = int.from_bytes(hashlib.sha256(marks.work_id.encode()).digest()[:4])
+    directory = scratch / _directory_name(marks.work_id)
     if generation.duration_s == 0:
         still = StillOrder(
             prompt=generation.prompt,
@@ -162,6 +176,8 @@ def _job(generation: Generation, reference: str, scratch: Path) -> Job:
             height=generation.height,
             n=generation.n,
             watermark=generation.watermark,
+            inputs=inputs,
+            marks=marks,
         )
         return Job(directory=directory, still=still)
     film = FilmOrder(
@@ -174,16 +190,23 @@ def _job(generation: Generation, reference: str, scratch: Path) -> Job:
         audio=generation.audio,
         watermark=generation.watermark,
         last_frame=generation.return_last_frame,
+        inputs=inputs,
+        marks=marks,
     )
     return Job(directory=directory, film=film)
+
+
+def _inputs(generation: Generation, files: Sequence[Path]) -> tuple[Input, ...]:
+    return tuple(
+        Input(kind=media.kind, role=media.role, path=file, duration_s=media.duration_s)
+        for media, file in zip(generation.media, files, strict=True)
+    )
 
 
 def _check(generation: Generation) -> None:
     """Raise `ProviderRejected` with the first thing that cannot be made."""
     width, height = generation.width, generation.height
-    if generation.media:
-        msg = "this version of the studio cannot use input media yet"
-    elif not 0 <= generation.duration_s <= MAX_DURATION_S:
+    if not 0 <= generation.duration_s <= MAX_DURATION_S:
         msg = f"the studio makes films of 1 to {MAX_DURATION_S} s"
     elif width % 2 or height % 2:
         msg = f"the studio needs an even width and height, not {width}x{height}"
@@ -202,6 +225,25 @@ def _check(generation: Generation) -> None:
     raise ProviderRejected(msg)
 
 
+def _check_media(generation: Generation) -> None:
+    """Raise `ProviderRejected` where there is more media than a film can be made of."""
+    firsts = generation.of(MediaKind.IMAGE, MediaRole.FIRST_FRAME)
+    lasts = generation.of(MediaKind.IMAGE, MediaRole.LAST_FRAME)
+    pictures = generation.of(MediaKind.IMAGE)
+    clips, sounds = generation.of(MediaKind.VIDEO), generation.of(MediaKind.AUDIO)
+    if len(firsts) > 1 or len(lasts) > 1:
+        msg = "a film has one first frame and one last frame"
+    elif len(pictures) - len(firsts) - len(lasts) > MAX_REFERENCES:
+        msg = f"the studio takes up to {MAX_REFERENCES} reference pictures"
+    elif len(clips) > MAX_CLIPS or len(sounds) > MAX_SOUNDS:
+        msg = f"the studio takes up to {MAX_CLIPS} clips and {MAX_SOUNDS} sounds"
+    elif sounds and not generation.duration_s:
+        msg = "a picture has no sound"
+    else:
+        return
+    raise ProviderRejected(msg)
+
+
 def _directory_name(reference: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", reference):
         raise ValueError(f"a reference that is no file name: {reference!r}")
@@ -211,7 +253,7 @@ def _directory_name(reference: str) -> str:
 def _made(file: File, job: Job) -> Made:
     order = job.film or job.still
     assert order is not None
-    small = file.kind is OutputKind.THUMBNAIL  # its size follows from the film's
+    small = file.kind in {OutputKind.THUMBNAIL, OutputKind.SPRITESHEET}  # their size follows from the film's
     return Made(
         kind=file.kind,
         source=job.directory / file.name,
@@ -244,6 +286,7 @@ SPEC: Final = Spec(
     name="studio",
     capabilities=Capabilities(
         client_reference=ClientReference.IDEMPOTENT,
+        media=frozenset(MediaKind),
         cancels=True,
         poll_interval_s=0.2,
     ),

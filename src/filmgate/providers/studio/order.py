@@ -1,9 +1,37 @@
 """What the studio is asked to make: plain values that travel to a render process."""
 
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
+
+from filmgate.core.generation import MediaKind, MediaRole
 
 SAMPLE_RATE: Final = 48_000
+
+Labels = Literal["none", "eu", "cn"]
+
+
+class Unusable(Exception):
+    """An input cannot be used; the message is safe to show to whoever sent it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One file to make the pictures or the sound from; `duration_s` as far as it is known."""
+
+    kind: MediaKind
+    role: MediaRole
+    path: Path
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """How a work says that it was generated: the label one sees, and who stands for it under which id."""
+
+    labels: Labels = "none"
+    producer: str = "Filmgate"
+    work_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +47,8 @@ class FilmOrder:
     audio: bool = True
     watermark: bool = False
     last_frame: bool = False
+    inputs: tuple[Input, ...] = ()
+    marks: Marks = Marks()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +61,8 @@ class StillOrder:
     height: int
     n: int = 1
     watermark: bool = False
+    inputs: tuple[Input, ...] = ()
+    marks: Marks = Marks()
 
 
 Order = FilmOrder | StillOrder

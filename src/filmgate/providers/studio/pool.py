@@ -4,9 +4,8 @@ import asyncio
 import logging
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Coroutine, Mapping
+from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from filmgate.child import kill, start
 from filmgate.providers.studio.wire import Broken, File, Finished, Job, Progress, read_answer, to_line
 
 _LOG: Final = logging.getLogger(__name__)
@@ -24,7 +24,11 @@ _LAST_WORDS_BYTES: Final = 4096
 
 
 class RenderFailed(Exception):
-    """A job came to nothing; the message is safe to show to whoever asked for it."""
+    """A job came to nothing; the message and the `code` are safe to show to whoever asked for it."""
+
+    def __init__(self, reason: str, *, code: str = "provider_failed") -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Pool:
@@ -145,19 +149,8 @@ class _Child:
 
     @classmethod
     async def start(cls, limits: _Limits) -> "_Child":
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # or the current directory could shadow a library
-            "-s",
-            "-m",
-            "filmgate.providers.studio.worker",
-            str(os.getpid()),
-            str(limits.memory_bytes),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=_environment(),
-            start_new_session=True,
+        process = await start(
+            "filmgate.providers.studio.worker", limits.memory_bytes, environment=_ENVIRONMENT
         )
         return cls(process, limits)
 
@@ -187,8 +180,8 @@ class _Child:
                         on_progress(percent)
                     case Finished(files):
                         return files
-                    case Broken(reason):
-                        raise RenderFailed(reason)
+                    case Broken(reason, code):
+                        raise RenderFailed(reason, code=code)
         except TimeoutError:
             raise RenderFailed("The render process hung and was stopped.") from None
         except msgspec.MsgspecError as error:
@@ -198,14 +191,9 @@ class _Child:
 
     async def end(self) -> None:
         """Kill it at once, with whatever it started, and wait until it is gone."""
-        self._kill()
+        kill(self._process)
         await self._process.wait()
         await self._listening
-
-    def _kill(self) -> None:
-        if self.alive:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _obituary(self) -> str:
         with suppress(TimeoutError):
@@ -227,7 +215,7 @@ class _Child:
             await asyncio.sleep(_WATCH_S)
             if _resident_bytes(self._process.pid) > self._limits.memory_bytes:
                 self._verdict = "The studio needs more memory for this order than it may use."
-                self._kill()
+                kill(self._process)
                 return
 
     async def _listen(self, stderr: asyncio.StreamReader) -> None:
@@ -235,18 +223,13 @@ class _Child:
             self._heard = (self._heard + words)[-_LAST_WORDS_BYTES:]
 
 
-def _environment() -> Mapping[str, str]:
-    """Return what a child may know of the world: the libraries of this process, and no secrets."""
-    loader = {name: text for name, text in os.environ.items() if name.startswith(("LD_", "DYLD_", "NIX_LD"))}
-    return {
-        **loader,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        # One job is one core's worth of work: threads beside it only take it from another job.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        # Frames come and go in megabytes; few arenas keep what they leave behind small.
-        "MALLOC_ARENA_MAX": "2",
-    }
+_ENVIRONMENT: Final = {
+    # One job is one core's worth of work: threads beside it only take it from another job.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # Frames come and go in megabytes; few arenas keep what they leave behind small.
+    "MALLOC_ARENA_MAX": "2",
+}
 
 
 def _resident_bytes(pid: int) -> int:

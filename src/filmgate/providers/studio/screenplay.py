@@ -1,12 +1,15 @@
 """Reads a prompt as a film-maker would: the hour, the place, what is in it, how the camera moves."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal, cast
 
-from filmgate.providers.studio.lexicon import find_subjects
-from filmgate.providers.studio.subjects import Subject
+from filmgate.providers.studio import vocabulary
+from filmgate.providers.studio.figures import Act
+from filmgate.providers.studio.languages import spoken
+from filmgate.providers.studio.lexicon import Mention, find_mentions
+from filmgate.providers.studio.subjects import Kind, Subject
+from filmgate.providers.studio.subjects import cast as cast_of
 
 Mood = Literal[
     "day",
@@ -23,8 +26,13 @@ Mood = Literal[
 ]
 Thing = Literal[
     "water",
+    "beach",
     "mountains",
     "city",
+    "street",
+    "road",
+    "room",
+    "table",
     "forest",
     "desert",
     "meadow",
@@ -42,256 +50,257 @@ Thing = Literal[
     "autumn",
     "flowers",
     "regolith",
+    "mars",
     "fireworks",
+    "closeup",
+    "aerial",
 ]
 Move = Literal["in", "out", "left", "right", "up", "down", "handheld", "still"]
+Relation = Literal["riding", "on", "in", "over", "under", "beside"]
 
-_GROUNDS: Final = ("water", "mountains", "city", "forest", "desert", "meadow", "volcano")
+_GROUNDS: Final = ("water", "mountains", "city", "street", "road", "forest", "desert", "meadow", "volcano")
+_INDOORS: Final = ("room", "table")
 _ALIEN_GROUNDS: Final = ("desert", "mountains", "regolith")
+_SKIES: Final = ("clouds", "lightning", "fog", "rain", "snow")
+_NOT_ON_THE_MOON: Final[frozenset[Thing]] = frozenset(
+    {
+        "water",
+        "beach",
+        "city",
+        "street",
+        "road",
+        "forest",
+        "meadow",
+        "moon",
+        "clouds",
+        "lightning",
+        "fog",
+        "rain",
+        "snow",
+    }
+)
+_FOOTED: Final[frozenset[Kind]] = frozenset({"walk", "person"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screenplay:
-    """What the prompt asks to see. `things` is only ever asked for membership, never walked."""
+    """What the prompt asks to see. `things` is only ever asked for membership, never walked.
+
+    `relation` is how the first subject stands to the second. Nothing at all was `understood` of a
+    prompt that names neither an hour nor a place nor a subject: its film is a title card.
+    """
 
     mood: Mood
     things: frozenset[Thing]
     moves: tuple[Move, ...]
     subjects: tuple[Subject, ...]
-    riding: bool = False  # the first subject sits on the second
+    relation: Relation | None = None
+    understood: bool = True
 
     @property
     def grounded(self) -> bool:
         """Whether there is a horizon: always, but for open space and the deep."""
         return self.mood not in {"space", "underwater"} or self.has(*_ALIEN_GROUNDS)
 
+    @property
+    def indoors(self) -> bool:
+        """Whether the film is set in a room."""
+        return self.has(*_INDOORS)
+
     def has(self, *things: Thing) -> bool:
         """Tell whether any of these is in the film."""
         return any(thing in self.things for thing in things)
 
 
-# Later moods win over earlier ones: "a city at sunset in the rain" is a sunset, "neon rain" is neon.
-# English words are whole words (a plural s is allowed); Chinese ones, and a few everyday words of other
-# languages beside them, may stand anywhere.
-_MOODS: Final[Mapping[Mood, tuple[str, str]]] = {
-    "day": (r"day|daytime|noon|midday|afternoon|sunny|sunshine|daylight", "白天|正午|晴天|阳光|下午"),
-    "overcast": (
-        r"overcast|cloudy|grey sky|gray sky|drizzle|drizzly|rain|rainy|raining|foggy|misty",
-        "阴天|多云|下雨|雨天|小雨",
-    ),
-    "dawn": (
-        r"dawn|sunrise|daybreak|early morning|morning|first light",
-        "日出|清晨|黎明|早晨|拂晓|朝阳|朝日|sonnenaufgang|lever du soleil|amanecer|рассвет",
-    ),
-    "dusk": (r"dusk|twilight|blue hour|nightfall", "暮色|傍晚|薄暮"),
-    "sunset": (
-        r"sunset|golden hour|evening glow|evening|setting sun|sundown",
-        (
-            "日落|夕阳|黄昏|晚霞|落日|黄金时刻|夕焼け|夕日|"
-            "sonnenuntergang|coucher de soleil|atardecer|puesta de sol|tramonto|закат"
-        ),
-    ),
-    "night": (
-        (
-            r"night|nighttime|midnight|moon|moonlit|moonlight|full moon|starry|stars|starlight|milky way|"
-            r"aurora|auroras|aurora borealis|northern light|polar light|firework"
-        ),
-        "夜|月亮|月光|明月|星空|繁星|极光|银河|\\b(?:nacht|nuit|noche|notte|noite)\\b|ночь|밤",
-    ),
-    "storm": (
-        r"storm|stormy|thunderstorm|thunder|lightning|tempest|gloomy|hurricane",
-        "暴风|暴雨|雷雨|雷电|闪电|风暴|嵐|\\b(?:sturm|gewitter|tempête|orage|tormenta|tempesta)\\b|гроза|буря",
-    ),
-    "neon": (r"neon|cyberpunk|synthwave|vaporwave|retrowave|blade runner", "霓虹|赛博"),
-    "volcano": (r"volcano|volcanoes|volcanic|lava|magma|eruption|erupting|inferno", "火山|熔岩|岩浆"),
-    "space": (
-        (
-            r"outer space|in space|deep space|through space|galaxy|galaxies|nebula|nebulae|cosmos|cosmic|"
-            r"into space|planet|asteroid|spaceship|spacecraft|universe|interstellar|orbiting"
-        ),
-        "太空|宇宙|星系|星云|星球|行星|\\b(?:weltraum|espace|espacio|spazio)\\b|космос|우주",
-    ),
-    "underwater": (
-        (
-            r"underwater|under water|under the sea|coral reef|coral|deep sea|ocean floor|seabed|undersea|"
-            r"beneath the waves"
-        ),
-        "水下|海底|深海|珊瑚",
-    ),
-}
-_THINGS: Final[Mapping[Thing, tuple[str, str]]] = {
-    "water": (
-        (
-            r"ocean|sea|seaside|lake|lakeside|river|riverbank|water|waters|beach|harbor|harbour|bay|coast|"
-            r"coastline|island|pond|fjord|lagoon|shore|seashore|waterfront|wave|canal|marina"
-        ),
-        "海|湖|河|江|沙滩|港|岛|池塘|水面|\\b(?:meer|strand|küste|mer|plage|océan|lac|mar|playa|océano|lago|mare|spiaggia|praia)\\b|море|океан|озеро|바다",
-    ),
-    "mountains": (
-        r"mountain|mountainous|mountaintop|peak|alps|alpine|fjord|cliff|canyon|summit|himalaya|highlands|ridge",
-        "山|峰|峡谷|\\b(?:berge?n?|montagnes?|montañas?|montagna|montanhas?)\\b|горы|산",
-    ),
-    "city": (
-        (
-            r"city|cities|skyline|tokyo|new york|manhattan|shanghai|hong kong|street|downtown|skyscraper|"
-            r"cyberpunk|metropolis|urban|cityscape|rooftop"
-        ),
-        "城市|东京|上海|纽约|香港|都市|街|大厦|摩天|\\b(?:stadt|ville|ciudad|città|cidade)\\b|город|도시",
-    ),
-    "forest": (
-        r"forest|wood|woods|woodland|jungle|pine|pines|tree|redwood|taiga|grove|spruce",
-        "森林|树|丛林|林间|林中|森|\\b(?:wald|forêt|bosque|foresta|floresta)\\b|лес",
-    ),
-    "desert": (
-        r"desert|dune|sahara|sandstorm|gobi|oasis",
-        "沙漠|沙丘|戈壁|砂漠|\\b(?:wüste|désert|desierto|deserto)\\b|пустын",
-    ),
-    "meadow": (
-        (
-            r"meadow|field|grass|grassland|grassy|garden|park|prairie|pasture|farm|farmland|countryside|"
-            r"hill|hills|hillside|valley|savanna|savannah|steppe|lawn|plain"
-        ),
-        "草|花园|田|公园|牧场|乡村|山谷|山坡|原野",
-    ),
-    "flowers": (
-        r"flower|wildflower|poppy|poppies|tulip|lavender|sunflower|blossoming|blooming|daisy|daisies|rose|garden",
-        "花(?!火)|薰衣草|向日葵",
-    ),
-    "rain": (
-        r"rain|rainy|raining|drizzle|drizzly|downpour|storm|stormy|thunderstorm|monsoon",
-        r"雨|\b(?:regen|pluie|lluvia|pioggia|chuva)\b|дождь",
-    ),
-    "snow": (
-        (
-            r"snow|snowy|snowing|snowfall|snow-capped|snowcapped|snow-covered|winter|wintry|blizzard|"
-            r"ice(?! cream)|iceberg|icy|frozen|arctic|antarctic|glacier|christmas"
-        ),
-        "雪|冬|冰川|冰封|圣诞|\\b(?:schnee|neige|nieve|neve)\\b|снег|눈 덮인",
-    ),
-    "fog": (r"fog|foggy|mist|misty|haze|hazy|smoky", "雾|朦胧|烟雨"),
-    "aurora": (r"aurora|auroras|aurora borealis|northern light|polar light", "极光"),
-    "embers": (r"fire|ember|flame|campfire|bonfire|burning|lava|eruption|erupting|sparks", "火焰|篝火|燃烧"),
-    "fireflies": (
-        r"firefly|fireflies|magic|magical|fairy|fairytale|enchanted|dreamy|dreamlike",
-        "萤火|魔法|梦幻|童话",
-    ),
-    "petals": (r"petal|blossom|sakura|cherry tree", "花瓣|樱花|桃花"),
-    "clouds": (r"cloud|cloudy|clouds|cloudscape|overcast", "云"),
-    "lightning": (r"lightning|thunder|thunderstorm", "闪电|雷"),
-    "volcano": (r"volcano|volcanoes|volcanic|eruption|erupting", "火山"),
-    "moon": (r"moon|moonlit|moonlight|full moon", "月亮|月光|明月|圆月"),
-    "regolith": (r"on the moon|lunar|moonscape|moon landing|surface of the moon|moon base", "月球|登月|月面"),
-    "fireworks": (r"firework|fireworks", "烟花|焰火|花火|打ち上げ花火"),
-    "autumn": (r"autumn|autumnal|fall colors|fall colours|fall foliage|maple", "秋|红叶|枫"),
-}
-_MOVES: Final[Mapping[Move, tuple[str, str]]] = {
-    "in": (
-        (
-            r"zoom in|zooms in|zooming in|push in|pushes in|push-in|dolly in|move closer|moves closer|"
-            r"approaches|approaching|fly through|flying through|forward"
-        ),
-        "推进|推镜|拉近|向前",
-    ),
-    "out": (
-        r"zoom out|zooms out|zooming out|pull back|pulls back|pulling back|pull out|pulls out|reveal",
-        "拉远|拉镜|后退",
-    ),
-    "left": (
-        r"pan left|pans left|panning left|pan to the left|truck left|move left|moves left|to the left",
-        "左移|向左|左摇",
-    ),
-    "right": (
-        (
-            r"pan right|pans right|panning right|pan to the right|truck right|move right|moves right|"
-            r"to the right|tracking shot|orbit shot|orbits around"
-        ),
-        "右移|向右|右摇|环绕|跟拍",
-    ),
-    "up": (
-        r"tilt up|tilts up|tilting up|crane up|cranes up|camera rises|rising shot|ascend",
-        "上移|上摇|升起|仰拍",
-    ),
-    "down": (
-        r"tilt down|tilts down|tilting down|crane down|cranes down|descend|descends",
-        "下移|下摇|下降|俯拍",
-    ),
-    "handheld": (r"handheld|hand-held|shaky cam|shaky", "手持|晃动"),
-    "still": (r"static shot|static camera|locked-off|tripod|fixed camera|still camera", "固定镜头|静止镜头"),
-}
-# A tree that is itself the subject does not make a forest.
-_TRUE_FOREST: Final = re.compile(r"\b(?:forest|woods?|jungle|taiga)\b|森林|丛林")
-
-
-def _compiled(words: tuple[str, str]) -> re.Pattern[str]:
-    english, other = words
-    return re.compile(rf"(?<![a-z-])(?:{english})s?(?![a-z-])|{other}")
-
-
-_FIREFLIES: Final = re.compile(r"\bfirefl(?:y|ies)\b|萤火")  # they need the dark, but dusk will do
-_RIDING: Final = re.compile(r"\b(?:riding|rides|ride|on the back of)\b|骑")
-_MOOD_PATTERNS: Final = tuple((mood, _compiled(words)) for mood, words in _MOODS.items())
-_THING_PATTERNS: Final = tuple((thing, _compiled(words)) for thing, words in _THINGS.items())
-_MOVE_PATTERNS: Final = tuple((move, _compiled(words)) for move, words in _MOVES.items())
+# What a prompt wants to be absent, to the end of its clause.
+_ABSENT: Final = re.compile(
+    r"\b(?:without(?: any)?|free of|ohne|kein(?:e[nmrs]?)?|sans|sin|senza|sem|zonder|geen|utan|uden|uten|bez"
+    r"|ilman|nélkül|không có|без|нет)\s[^,.;:!?]{1,24}?"
+    r"(?=[,.;:!?]|$|\s(?:but|and|with|in|on|at|over|under|und|mit|et|avec|y|con|e|com|и|с|в|на)\s)"  # noqa: RUF001  (Cyrillic on purpose)
+    r"|(?:没有|沒有|无(?=人)|無し)[^\s,\uff0c。、的]{1,4}|人のいない|[^\s、。]{1,4}なし|[\uac00-\ud7a3]+\s?없(?:는|이)"
+)
+_NO: Final = re.compile(r"\bno (?:[a-z]+ (?:or|and) )?[a-z]+\b")
+# A tree that is itself the subject does not make a forest, nor the sun's set a place.
+_TRUE_FOREST: Final = re.compile(
+    r"\b(?:forest|woods?|jungle|taiga|wald|bosque|for[êe]t|bosco|floresta|лес)|森|丛林|竹林"
+)
+_FIREFLIES: Final = re.compile(r"\bfirefl(?:y|ies)\b|萤火|蛍|반딧불")  # they need the dark, but dusk will do
+_SIGNS_FROM: Final = "\u0900"  # from here on, scripts whose little words follow what they place
+_AFTER: Final = 5  # characters after a word in which such a little word stands
+_BEFORE: Final = 3  # "骑着" stands before the mount, whose rider is told last
 
 
 def read_prompt(prompt: str) -> Screenplay:
     """Return the screenplay of a prompt; the same words always give the same one."""
-    text = " ".join(prompt.lower().split())
-    subjects = find_subjects(text)
-    mood = _mood(text)
-    things = {thing for thing, pattern in _THING_PATTERNS if pattern.search(text)}
-    if any(subject.name.endswith("-tree") for subject in subjects) and not _TRUE_FOREST.search(text):
-        things.discard("forest")
-    if mood == "overcast" and "snow" in things:
-        mood = "day"
-    if mood == "volcano":
-        things |= {"volcano", "embers"}
-    if mood == "storm":
-        things |= {"clouds", "rain", "lightning"}
-    if "regolith" in things:
-        mood = "space"
-    if mood == "day" and _FIREFLIES.search(text):
-        mood = "night"
-    if mood == "space" and things.intersection(_ALIEN_GROUNDS):
-        things -= {"water", "city", "forest", "meadow", "rain", "fog", "clouds", "lightning", "moon"}
-    elif mood in {"space", "underwater"}:
-        things -= {*_GROUNDS, "rain", "snow", "fog", "clouds", "lightning"}
-    elif not things.intersection(_GROUNDS):
-        things |= _usual_place(subjects)
+    text = " ".join(prompt.lower().replace("\u2019", "'").split())
+    languages = spoken(text)
+    if not languages or "en" in languages:  # "no" is "in the" in Portuguese
+        text = _NO.sub(lambda match: " " * len(match.group()), text)
+    text = _ABSENT.sub(lambda match: " " * len(match.group()), text)
+    mentions = find_mentions(text, languages)
+    mentions, relation = _related(text, mentions, languages)
+    act = next(iter(vocabulary.found("act", text, languages)), None)
+    subjects = tuple(_acting(mention.subject, cast("Act | None", act)) for mention in mentions)
+    if relation == "in" or (relation == "on" and act is None):
+        subjects = (_acting(subjects[0], "sit"), *subjects[1:])
+    moods = vocabulary.found("mood", text, languages)
+    things = set(cast("list[Thing]", vocabulary.found("thing", text, languages)))
+    # Later moods win over earlier ones: "a city at sunset in the rain" is a sunset, "neon rain" is neon.
+    mood = cast("Mood", moods[-1]) if moods else "day"
+    understood = bool(moods or subjects or things - {"closeup", "aerial"})
+    mood, things = _settled(mood, things, subjects, text)
+    subjects, relation = _propped(things, subjects, relation)
     return Screenplay(
         mood=mood,
         things=frozenset(things),
-        moves=tuple(move for move, pattern in _MOVE_PATTERNS if pattern.search(text)),
+        moves=cast("tuple[Move, ...]", tuple(vocabulary.found("move", text, languages))),
         subjects=subjects,
-        riding=_rides(text, subjects),
+        relation=relation,
+        understood=understood,
     )
 
 
-def _rides(text: str, subjects: tuple[Subject, ...]) -> bool:
-    match subjects:
-        case (rider, mount, *_) if not rider.many and not mount.many:
-            fit = rider.kind in {"person", "walk"} and mount.kind in {"walk", "swim", "boat"}
-            return fit and _RIDING.search(text) is not None
-        case _:
-            return False
+def _acting(subject: Subject, act: Act | None) -> Subject:
+    return replace(subject, act=act) if act is not None and subject.kind in _FOOTED else subject
 
 
-def _mood(text: str) -> Mood:
-    found: Mood = "day"
-    for mood, pattern in _MOOD_PATTERNS:
-        if pattern.search(text):
-            found = mood
-    return found
+# --- how the first subject stands to the second -------------------------------------------------
+
+
+def _related(
+    text: str, mentions: tuple[Mention, ...], languages: frozenset[str]
+) -> tuple[tuple[Mention, ...], Relation | None]:
+    """Return the subjects, the one that does something first, and how it stands to the next."""
+    if len(mentions) < 2:  # noqa: PLR2004  (a relation is between two)
+        return mentions, None
+    first, second, *others = mentions
+    for figure, landmark, words in _told(text, first, second, languages):
+        for relation in cast("list[Relation]", words):
+            if not _fits(relation, figure.subject, landmark.subject):
+                continue
+            if relation == "in" and landmark.subject.kind == "vehicle":
+                return (landmark, *others), None  # who drives a car is not seen
+            return (figure, landmark, *others), relation
+    return mentions, None
+
+
+def _told(
+    text: str, first: Mention, second: Mention, languages: frozenset[str]
+) -> list[tuple[Mention, Mention, list[str]]]:
+    """Return figure, landmark and the words that may relate them, in the order they are to be tried."""
+    told = []
+    for figure, landmark in ((second, first), (first, second)):
+        if text[landmark.start] >= _SIGNS_FROM:
+            end = second.start if landmark is first else landmark.end + _AFTER
+            after = text[landmark.end : min(end, landmark.end + _AFTER)]
+            told.append((figure, landmark, vocabulary.found("relation", after, frozenset())))
+    before = text[max(0, first.start - _BEFORE) : first.start]
+    if text[first.start] >= _SIGNS_FROM and "riding" in vocabulary.found("relation", before, frozenset()):
+        told.append((second, first, ["riding"]))
+    between = text[first.end : second.end]  # with the landmark: "a caballo" rides
+    told.append((first, second, vocabulary.found("relation", between, languages)))
+    return told
+
+
+def _fits(relation: Relation, figure: Subject, landmark: Subject) -> bool:
+    """Tell whether a relation can be shown between two kinds of subject."""
+    on_foot = figure.kind in _FOOTED
+    match relation:
+        case "riding":
+            mounts = {"walk", "swim", "boat", "fly", "vehicle"}
+            return on_foot and landmark.kind in mounts and not figure.many and not landmark.many
+        case "in":
+            return on_foot and landmark.kind in {"boat", "vehicle"} and not landmark.many
+        case "on":
+            if landmark.kind in {"boat", "furniture"}:
+                return figure.kind in {*_FOOTED, "object"} and not landmark.many
+            return on_foot and landmark.kind in {"walk", "building"} and not landmark.many
+        case "over":
+            return figure.kind in {"fly", "space", "swim"} and landmark.kind not in {"fly", "space"}
+        case "under":
+            return on_foot and landmark.shelters
+        case "beside":
+            return {figure.kind, landmark.kind} <= {*_FOOTED, "plant", "furniture", "vehicle", "building"}
+
+
+# --- the hour and the place ---------------------------------------------------------------------
+
+
+def _settled(
+    mood: Mood, things: set[Thing], subjects: tuple[Subject, ...], text: str
+) -> tuple[Mood, set[Thing]]:
+    """Make hour and place one picture: what one implies, and what it leaves no room for."""
+    kinds = {subject.kind for subject in subjects}
+    if any(subject.name.endswith("-tree") for subject in subjects) and not _TRUE_FOREST.search(text):
+        things.discard("forest")
+    things |= _implied(mood, things, kinds)
+    mood = _settled_mood(mood, things, text)
+    if kinds == {"object"} and not things.intersection({*_GROUNDS, "room"}) and mood not in _PLACES:
+        things.add("table")
+    if things.intersection(_INDOORS):
+        return ("night" if mood == "space" else mood), things
+    if mood == "space" and things.intersection({*_ALIEN_GROUNDS, "mars"}):
+        return mood, {*things, "regolith"} - _NOT_ON_THE_MOON
+    if mood in _PLACES:
+        return mood, things - {*_GROUNDS, *_SKIES}
+    if not things.intersection(_GROUNDS):
+        things |= _usual_place(subjects)
+    return mood, things
+
+
+def _implied(mood: Mood, things: set[Thing], kinds: set[Kind]) -> set[Thing]:
+    implied: set[Thing] = set()
+    if "beach" in things:
+        implied.add("water")
+    if "street" in things:
+        implied.add("city")
+        if "vehicle" in kinds:  # cars are seen from the side, on a road before the city
+            implied.add("road")
+    if mood == "volcano":
+        implied |= {"volcano", "embers"}
+    if mood == "storm":
+        implied |= {"clouds", "rain", "lightning"}
+    return implied
+
+
+def _settled_mood(mood: Mood, things: set[Thing], text: str) -> Mood:
+    if "regolith" in things:
+        return "space"
+    if mood == "overcast" and "snow" in things:
+        return "day"
+    if mood == "day" and _FIREFLIES.search(text):
+        return "night"
+    return mood
+
+
+def _propped(
+    things: set[Thing], subjects: tuple[Subject, ...], relation: Relation | None
+) -> tuple[tuple[Subject, ...], Relation | None]:
+    """Give who sits a seat, and a macro shot among flowers a flower."""
+    if relation is None and len(subjects) in {1, 2} and not subjects[0].many:
+        first = subjects[0]
+        person = first.kind == "person"
+        if first.act == "sit" and ("room" in things and "table" not in things and first.kind in _FOOTED):
+            return (first, cast_of()["sofa"]), "on"
+        if first.act == "sit" and person and not things.intersection({"room", "table", "water"}):
+            return (first, cast_of()["bench"]), "on"
+        if "closeup" in things and "flowers" in things and {one.kind for one in subjects} == {"fly"}:
+            return (first, cast_of()["hibiscus"]), "on"
+    return subjects, relation
+
+
+_PLACES: Final = frozenset({"space", "underwater"})  # moods that are a place as well
 
 
 def _usual_place(subjects: tuple[Subject, ...]) -> set[Thing]:
     """Where a film is set when the prompt does not say: where its first subject lives, else in the hills."""
-    match subjects[0].kind if subjects else None:
-        case "boat" | "swim":
-            return {"water"}
-        case "building" if subjects[0].coastal:
-            return {"water"}
-        case "vehicle" | "building":
-            return {"meadow", "mountains"}
-        case _:
-            return {"meadow"}
+    kinds = [subject.kind for subject in subjects]
+    if any(kind in {"boat", "swim"} for kind in kinds) or any(subject.coastal for subject in subjects):
+        return {"water"}
+    if "vehicle" in kinds:
+        return {"meadow", "mountains", "road"}
+    if "furniture" in kinds:
+        return {"room"}
+    if "building" in kinds:
+        return {"meadow", "mountains"}
+    return {"meadow"}

@@ -31,6 +31,7 @@ _ROOTS_HZ: Final[dict[Mood, float]] = {
     "volcano": 87.3,
 }
 _BRIGHT: Final = frozenset({"day", "dawn", "sunset", "overcast", "underwater"})
+_NO_BIRDS: Final = ("snow", "city", "street", "desert", "rain")
 _MAJOR: Final = ((0, 4, 7, 11), (0, 7, 12, 16), (0, 4, 9, 14))
 _MINOR: Final = ((0, 3, 7, 10), (0, 7, 12, 15), (0, 5, 8, 14))
 
@@ -48,7 +49,7 @@ def soundtrack(screenplay: Screenplay, *, prompt: str, seed: int, duration_s: in
 
 def _parts(screenplay: Screenplay) -> tuple[tuple[bool, Callable[["_Mix"], None]], ...]:
     mood, has = screenplay.mood, screenplay.has
-    outdoors = mood not in {"space", "underwater"}
+    outdoors = mood not in {"space", "underwater"} and not screenplay.indoors
     return (
         (outdoors, _wind),
         (outdoors and has("water"), _waves),
@@ -57,9 +58,9 @@ def _parts(screenplay: Screenplay) -> tuple[tuple[bool, Callable[["_Mix"], None]
         (has("rain") and not has("snow"), _rain),
         (has("embers") or mood == "volcano", _fire),
         (has("lightning"), _thunder),
-        (mood in {"day", "dawn"} and not has("snow", "city", "desert", "rain"), _birds),
-        (mood in {"night", "dusk"} and has("meadow", "forest") and not has("snow"), _crickets),
-        (has("city") and not has("snow"), _town),
+        (outdoors and mood in {"day", "dawn"} and not has(*_NO_BIRDS), _birds),
+        (outdoors and mood in {"night", "dusk"} and has("meadow", "forest") and not has("snow"), _crickets),
+        (has("city", "street", "road") and not has("snow"), _town),
     )
 
 

@@ -38,9 +38,10 @@ class Finished(msgspec.Struct, frozen=True, tag=True):
 
 
 class Broken(msgspec.Struct, frozen=True, tag=True):
-    """The job failed; `reason` is safe to show to whoever asked for it."""
+    """The job failed; `code` and `reason` are safe to show to whoever asked for it."""
 
     reason: str
+    code: str = "provider_failed"
 
 
 Answer = Progress | Finished | Broken

@@ -4,27 +4,24 @@ It does no harm and outlives nobody: bounded memory and files, low priority, and
 the process that started it does.
 """
 
-import ctypes
 import os
 import queue
 import resource
-import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from filmgate import child
 from filmgate.core.generation import OutputKind
-from filmgate.providers.studio.order import FilmOrder, StillOrder
+from filmgate.providers.studio.order import FilmOrder, StillOrder, Unusable
 from filmgate.providers.studio.wire import Answer, Broken, File, Finished, Job, Progress, read_job, to_line
 
 _NICENESS: Final = 5
 _UNTOUCHED_BYTES: Final = 1 << 30  # address space that libraries reserve and never use
 _FILE_BYTES: Final = 1 << 30
-_PR_SET_PDEATHSIG: Final = 1
 
 _A_FILM: Final = FilmOrder(prompt="a sailboat at sunset", seed=1, width=64, height=36, duration_s=1, fps=1)
 
@@ -32,8 +29,8 @@ _A_FILM: Final = FilmOrder(prompt="a sailboat at sunset", seed=1, width=64, heig
 def main() -> None:
     """Serve orders until standard input ends; the arguments: the parent's process id, bytes of memory."""
     parent, memory_bytes = map(int, sys.argv[1:])
-    _die_with(parent)
-    orders, answers = _own_pipes()
+    child.die_with(parent)
+    orders, answers = child.own_pipes()
     _limit(memory_bytes)
     _warm()
     for job in _jobs(orders):
@@ -66,6 +63,8 @@ def _serve(job: Job, answers: BinaryIO) -> Finished | Broken:
             return Finished(_film(job.film, job.directory, answers))
         assert job.still is not None
         return Finished(_stills(job.still, job.directory, answers))
+    except Unusable as error:  # the caller's, and no news to the operator
+        return Broken(str(error), code="input_invalid")
     except Exception as error:  # noqa: BLE001  (whatever it is, the caller gets a sentence)
         traceback.print_exc()  # for the operator: standard error goes to the parent's log
         return Broken(_sentence(error))
@@ -86,7 +85,7 @@ def _stills(order: StillOrder, directory: Path, answers: BinaryIO) -> tuple[File
 
     names = [picture_name(k) for k in range(order.n)]
     for k, name in enumerate(names):
-        write_picture(still(order, k), directory / name)
+        write_picture(still(order, k), directory / name, order)
         _send(answers, Progress((k + 1) * 100 // order.n))
     return tuple(File(kind=OutputKind.IMAGE, name=name, mime="image/png") for name in names)
 
@@ -105,37 +104,13 @@ def _sentence(error: Exception) -> str:
 # --- the process --------------------------------------------------------------------------------
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent goes, or go now if it has gone already."""
-    if sys.platform == "linux":  # elsewhere the end of standard input has to do
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Return the orders and the answers, out of reach of a library that prints or reads."""
-    orders = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    os.close(nothing)
-    return orders, answers
-
-
 def _limit(memory_bytes: int) -> None:
-    for what, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
-        # The parent watches what is really used; this stops what it is too slow to see.
-        (resource.RLIMIT_AS, memory_bytes + _UNTOUCHED_BYTES),
-    ):
-        with suppress(ValueError, OSError):  # a stricter limit is in force, or the system has none
-            resource.setrlimit(what, (most, most))
+    child.limit(resource.RLIMIT_CORE, 0)
+    child.limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    # The parent watches what is really used; this stops what it is too slow to see.
+    child.limit(resource.RLIMIT_AS, memory_bytes + _UNTOUCHED_BYTES)
     os.nice(_NICENESS)
-    with suppress(OSError):  # where memory runs out, this process goes before the service does
-        Path("/proc/self/oom_score_adj").write_text("500")
+    child.go_first()
 
 
 def _jobs(orders: BinaryIO) -> Iterator[Job]:

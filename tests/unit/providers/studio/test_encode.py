@@ -153,6 +153,7 @@ def test_the_file_says_that_it_is_generated_and_nothing_of_the_prompt(tmp_path: 
 
     assert said["DigitalSourceType"].endswith("/algorithmicMedia")
     assert "Generated" in said["comment"]
+    assert "AIGC" not in said, "that is for where the law asks for it"
     for path in tmp_path.iterdir():
         assert b"sesame" not in path.read_bytes()
 
@@ -220,6 +221,40 @@ def test_an_error_while_encoding_stops_the_renderer(tmp_path: Path) -> None:
     assert not (tmp_path / encode.FILM).exists()
 
 
+class Clock:
+    """Frames that are as bright as they are late."""
+
+    def __init__(self, order: FilmOrder) -> None:
+        self._order = order
+        self.frame_count = order.duration_s * order.fps
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        tone = 250 * index // self.frame_count
+        return np.full((self._order.height, self._order.width, 4), tone, np.uint8)
+
+    def soundtrack(self) -> NDArray[np.float32]:
+        return np.zeros((0, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("size", "cell"), [((640, 360), (160, 90)), ((360, 640), (90, 160)), ((64, 36), (64, 36))]
+)
+@pytest.mark.parametrize("fps", [1, 24, 30])
+def test_a_spritesheet_shows_even_moments_row_by_row(
+    tmp_path: Path, size: tuple[int, int], cell: tuple[int, int], fps: int
+) -> None:
+    order = replace(AN_ORDER, width=size[0], height=size[1], fps=fps, duration_s=2, audio=False)
+
+    write_film(Clock(order), order, tmp_path, on_progress=lambda _: None)
+
+    with Image.open(tmp_path / encode.SPRITESHEET) as image:
+        assert (image.format, image.size) == ("WEBP", (6 * cell[0], 4 * cell[1]))
+        shown = np.asarray(image.convert("L"))
+    middles = shown[cell[1] // 2 :: cell[1], cell[0] // 2 :: cell[0]].ravel()
+    frames = 2 * fps
+    np.testing.assert_allclose(middles, [250 * (k * frames // 24) // frames for k in range(24)], atol=6)
+
+
 # --- pictures -----------------------------------------------------------------------------------
 
 
@@ -228,7 +263,12 @@ def test_the_last_frame_is_the_last_frame_to_the_pixel(tmp_path: Path) -> None:
 
     files = write_film(Footage(order), order, tmp_path, on_progress=lambda _: None)
 
-    assert [file.kind for file in files] == [OutputKind.VIDEO, OutputKind.THUMBNAIL, OutputKind.LAST_FRAME]
+    assert [file.kind for file in files] == [
+        OutputKind.VIDEO,
+        OutputKind.THUMBNAIL,
+        OutputKind.SPRITESHEET,
+        OutputKind.LAST_FRAME,
+    ]
     with Image.open(tmp_path / encode.LAST_FRAME) as image:
         assert image.mode == "RGB"
         shown = np.asarray(image)
@@ -245,7 +285,7 @@ def test_a_thumbnail_is_small_and_never_larger_than_the_picture(
 ) -> None:
     order = replace(AN_ORDER, width=size[0], height=size[1])
 
-    write_thumbnail(Footage(order, RED).frame(0), tmp_path / "thumbnail.webp")
+    write_thumbnail(Footage(order, RED).frame(0), tmp_path / "thumbnail.webp", order)
 
     with Image.open(tmp_path / "thumbnail.webp") as image:
         assert (image.format, image.size) == ("WEBP", small)
@@ -256,7 +296,7 @@ def test_a_thumbnail_is_small_and_never_larger_than_the_picture(
 def test_a_picture_says_that_it_is_generated(tmp_path: Path, name: str) -> None:
     write = write_picture if name.endswith("png") else write_thumbnail
 
-    write(Footage(AN_ORDER).frame(0), tmp_path / name)
+    write(Footage(AN_ORDER).frame(0), tmp_path / name, AN_ORDER)
 
     assert b"algorithmicMedia" in (tmp_path / name).read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == [name], "nothing half-written is left"

@@ -4,15 +4,17 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies
 
 from filmgate.providers.studio.scene import noise
 from filmgate.providers.studio.scene.makeup import dress
 from filmgate.providers.studio.scene.palette import PALETTES
-from filmgate.providers.studio.scene.pixels import lay_over, layer, opaque, place
+from filmgate.providers.studio.scene.pixels import Image, lay_over, layer, opaque, place
+from filmgate.providers.studio.scene.scenery import build
 from filmgate.providers.studio.scene.shot import Shot, compose
 from filmgate.providers.studio.scene.stamp import Stance, stamp
 from filmgate.providers.studio.screenplay import Mood, read_prompt
-from filmgate.providers.studio.subjects import cast, drawing
+from filmgate.providers.studio.subjects import cast, drawings, own_words
 
 
 def _shot(prompt: str, seed: int = 1) -> Shot:
@@ -63,11 +65,12 @@ def test_what_falls_outside_the_canvas_is_cut() -> None:
 @pytest.mark.parametrize("prompt", ["a cat at night", "a cat at dusk", "a cat in a storm", "a cat at sunset"])
 def test_a_subject_is_never_lost_in_the_dark(prompt: str) -> None:
     cat = cast()["cat"]
-    drawn = drawing(cat, 60)
+    drawn = drawings(cat, 60)[0]
     own = drawn[..., :3][drawn[..., 3] > 250].mean()
 
-    costume = dress(_shot(prompt), cat, 60, distance=1.0)
-    lit = costume.picture[..., :3][costume.picture[..., 3] > 250].mean()
+    shot = next(shot for shot in (_shot(prompt, seed) for seed in range(20)) if not shot.backlit)
+    costume = dress(shot, cat, 60, distance=1.0)
+    lit = costume.pictures[0][..., :3][costume.pictures[0][..., 3] > 250].mean()
 
     assert lit > 0.38 * own
 
@@ -87,3 +90,81 @@ def test_a_move_in_grows_and_a_still_camera_stands() -> None:
     assert inwards.moment(4).zoom > inwards.moment(0).zoom + 0.1
     assert still.moment(4).zoom == still.moment(0).zoom
     assert still.moment(4).pan_x == still.moment(0).pan_x
+
+
+def test_some_seeds_set_a_subject_dark_against_a_low_sun() -> None:
+    shots = [_shot("a horse on a hill at sunset", seed) for seed in range(20)]
+    backlit = [shot for shot in shots if shot.backlit]
+
+    assert 3 < len(backlit) < 17
+    assert min(shot.horizon for shot in backlit) > 0.74 * 90, "the sky is behind it"
+    assert not any(_shot("a horse on a hill at noon", seed).backlit for seed in range(20))
+    assert not any(_shot("a horse in a street at sunset", seed).backlit for seed in range(20))
+
+
+def _frame(prompt: str, seed: int = 1, width: int = 160, height: int = 90) -> Image:
+    shot = compose(read_prompt(prompt), prompt=prompt, seed=seed, width=width, height=height, duration_s=4)
+    canvas: Image = np.zeros((height, width, 4), np.uint8)
+    for element in build(shot):
+        element.draw(canvas, shot.moment(1.5))
+    return canvas
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a woman walks down a neon street at night",
+        "a cat sleeping on a sofa, rain at the window",
+        "a cup of coffee on a table",
+        "a butterfly on a flower, macro",
+        "a red car on a mountain road",
+        "birds over a lake",
+        "a girl under a cherry tree",
+        "a fisherman in a small boat",
+        "a whale jumping over a small boat",
+        "a couple dancing under a street lamp",
+        "quarterly synergy",
+        "अमूर्त विचार",
+    ],
+)
+@pytest.mark.parametrize(("width", "height"), [(160, 90), (90, 160), (66, 64)])
+def test_every_kind_of_scene_fills_a_frame_of_any_shape(prompt: str, width: int, height: int) -> None:
+    frame = _frame(prompt, width=width, height=height)
+
+    assert frame[..., :3].std() > 4, "something is shown"
+    assert (frame[..., :3].max(axis=2) > 0).mean() > 0.97, "nothing is left out"
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a forest at night", "a street at night", "a room at night", "a cat in a storm", "dusk"]
+)
+def test_dark_hours_can_be_read(prompt: str) -> None:
+    tones = np.median([_frame(prompt, seed)[..., :3].max(axis=2) for seed in range(3)], axis=(1, 2))
+
+    assert tones.min() > 30
+
+
+@settings(max_examples=40, deadline=None)
+@given(prompt=strategies.text(max_size=60), seed=strategies.integers(-(2**70), 2**70))
+def test_no_prompt_of_any_script_breaks_the_studio(prompt: str, seed: int) -> None:
+    frame = _frame(prompt, seed, width=64, height=64)
+
+    assert frame.shape == (64, 64, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    prompt=strategies.lists(strategies.sampled_from(sorted(own_words())), min_size=1, max_size=5).map(
+        " ".join
+    )
+)
+def test_any_words_of_the_cast_together_make_a_picture(prompt: str) -> None:
+    assert _frame(prompt, width=64, height=64)[..., :3].std() > 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(2048, 64), (64, 2048), (64, 64), (16, 16)])
+@pytest.mark.parametrize(
+    "prompt", ["the sea", "a fox in a meadow", "aurora over snow", "a cat on a sofa", "a car on a road"]
+)
+def test_no_shape_of_a_frame_breaks_the_studio(prompt: str, width: int, height: int) -> None:
+    assert _frame(prompt, width=width, height=height).shape == (height, width, 4)

@@ -83,10 +83,10 @@ def test_spaces_and_capitals_do_not_matter() -> None:
 
 
 def test_one_subject_rides_another_when_the_prompt_says_so() -> None:
-    assert read_prompt("an astronaut riding a horse").riding
-    assert not read_prompt("an astronaut and a horse").riding
-    assert not read_prompt("a cat riding a castle").riding
-    assert not read_prompt("riding through the hills").riding
+    assert read_prompt("an astronaut riding a horse").relation == "riding"
+    assert read_prompt("an astronaut and a horse").relation == "beside"
+    assert read_prompt("a cat riding a castle").relation is None
+    assert read_prompt("riding through the hills").relation is None
 
 
 def test_only_open_space_and_the_deep_have_no_horizon() -> None:

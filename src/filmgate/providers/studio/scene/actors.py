@@ -1,27 +1,31 @@
 """Actors: the prompt's subjects, lit by the scene, standing, sailing, flying or swimming in it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from filmgate.providers.studio.figures import Act
 from filmgate.providers.studio.scene.ground import MIDDLE_DEPTH, NEAR_DEPTH, NEAR_UNTIL
 from filmgate.providers.studio.scene.layers import camera_matrix, scale_at
 from filmgate.providers.studio.scene.makeup import Costume, dress
 from filmgate.providers.studio.scene.pixels import Image, place
+from filmgate.providers.studio.scene.placement import AFLOAT, Billing, Bond, placed
 from filmgate.providers.studio.scene.relief import EYE
 from filmgate.providers.studio.scene.shot import Moment, Shot
 from filmgate.providers.studio.scene.stamp import Stance, stamp
 from filmgate.providers.studio.subjects import Kind, Subject, cast
 
-PERSON: Final = 0.19  # a person's height on the plain: a little under the viewer's eye
 FootRow = Callable[[float, float], float]  # (column, distance) -> row where a foot stands
 
-_LOWEST_FOOT: Final = 0.93  # of the frame's height
-_CLOSEST: Final = 1.16  # how much the camera may enlarge what stands near
-_FLANK: Final = 0.66  # of a mount's height, from the top
+_FARTHEST: Final = 0.75  # of the shot's unit: how far a walker may come in one film
+_LAP: Final = 0.3  # of a sitting figure's height: from its feet to what it sits on
+_LOOKS: Final = 3  # different looks in a crowd
+_STRIDE_S: Final[Mapping[Act, float]] = {"walk": 1.05, "run": 0.6, "dance": 1.5, "sit": 3.2, "stand": 3.6}
+_BEAT_S: Final[Mapping[Kind, float]] = {"fly": 0.75, "swim": 1.1}
+_SPEEDS: Final[Mapping[Act, float]] = {"walk": 0.42, "run": 1.0}  # own heights a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,65 +39,118 @@ class Pose:
 
 
 @dataclass(frozen=True, slots=True)
-class Billing:
-    """An actor's place in the cast: first is 0 of `among`; companions follow a leader they resemble."""
+class Perch:
+    """What an actor stands on, or over: another one, and at which share of its height from the foot."""
 
-    rank: int = 0
-    among: int = 1
-    companion: int = 0
+    on: "Actor"
+    level: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ties:
+    """What an actor has to do with others: whom it looks like, what it is on, whom it is beside.
+
+    `share` gives it a place across the frame, `near` one in front.
+    """
+
+    leader: "Actor | None" = None
+    perch: Perch | None = None
+    beside: "Actor | None" = None
+    share: float | None = None
+    near: bool = False
+
+    @property
+    def bond(self) -> Bond:
+        """How they tie its placement."""
+        if self.perch is not None:
+            return Bond(to=self.perch.on.placement)
+        if self.beside is not None:
+            return Bond(to=self.beside.placement, apart=self.beside.width)
+        return Bond(share=self.share, near=self.near)
+
+
+FREE: Final = Ties()
 
 
 class Actor:
     """One subject at one place, moving as its kind does."""
 
     def __init__(
-        self,
-        shot: Shot,
-        subject: Subject,
-        billing: Billing,
-        foot_row: FootRow | None,
-        *,
-        mount: "Actor | None" = None,
+        self, shot: Shot, subject: Subject, billing: Billing, foot_row: FootRow | None, ties: Ties = FREE
     ) -> None:
-        rank, companion = billing.rank, billing.companion
-        dice = shot.dice(f"actor {rank}")
         if not shot.has_horizon and subject.kind not in {"fly", "swim", "space"}:
             subject = _adrift(subject, shot)
-        self._shot, self._subject, self._mount = shot, subject, mount
-        self._on_ground = foot_row is not None and subject.kind not in {"boat", "fly", "swim", "space"}
-        self._phase = float(dice.uniform(0, 2 * math.pi))
-        self._share = shot.subject_x if billing.among == 1 else _spread(shot, billing)
-        # Towards the middle, so that it has room before it and stays in the frame.
-        self._heading = 1 if self._share < 0.5 else -1
-        self._distance = (0.42 + 0.5 * subject.scale) / shot.subject_scale * (1 + 0.28 * rank)
-        self._altitude = float(dice.uniform(0.34, 0.6))
-        if companion:
-            self._step_aside(shot.dice(f"companion {rank} {companion}"), companion)
-        self._distance = max(self._distance, _nearest_stand(shot))
-        if mount is not None:
-            self._distance = mount._distance  # noqa: SLF001  (an actor may ask another)
-        self._height = _height(shot, subject, self._distance, billing) * (
-            0.92 - 0.13 * companion if companion else 1
-        )
-        # On the same depth as the ground it stands on, or its feet would slide.
-        self._depth = MIDDLE_DEPTH if self._on_ground and self._distance > NEAR_UNTIL else NEAR_DEPTH
-        if not self._on_ground and shot.has_horizon and subject.kind not in {"boat", "swim", "fly", "space"}:
-            self._depth = 0.0  # at the far waterline
+        self._shot, self._subject, self._perch = shot, subject, ties.perch
+        self.placement = placed(shot, subject, billing, ties.bond)
+        spot = self.placement
+        self._share, self._distance, self._height = spot.share, spot.distance, spot.height
+        self._heading, self._altitude, self._phase = spot.heading, spot.altitude, spot.phase
+        self._on_ground = foot_row is not None and subject.kind not in AFLOAT
+        self._depth = self._find_depth()
         self._foot = self._foot_line(foot_row)
-        self._costume: Costume = dress(shot, subject, round(self._height), distance=self._distance)
+        self._costume: Costume
+        self._size = 1.0
+        leader = ties.leader
+        if leader is not None and billing.companion % _LOOKS and subject.kind != "person":
+            self._costume, self._size = leader.costume, self._height / leader.height
+        else:
+            look = int(shot.dice("look").integers(8)) + billing.companion
+            self._costume = dress(shot, subject, round(self._height), distance=self._distance, look=look)
+
+    def _find_depth(self) -> float:
+        """On the same depth as the ground it stands on, or its feet would slide."""
+        if self._perch is not None:
+            return self._perch.on.depth
+        if not self._on_ground and self._shot.has_horizon and self._subject.kind not in AFLOAT:
+            return 0.0  # at the far waterline
+        return MIDDLE_DEPTH if self._on_ground and self._distance > NEAR_UNTIL else NEAR_DEPTH
+
+    @property
+    def costume(self) -> Costume:
+        """The pictures it is drawn with."""
+        return self._costume
+
+    @property
+    def depth(self) -> float:
+        """At which depth of the scene it is."""
+        return self._depth
+
+    @property
+    def share(self) -> float:
+        """Where it stands across the frame, 0 to 1."""
+        return self._share
+
+    @property
+    def width(self) -> float:
+        """How many pixels it is wide."""
+        return self._costume.pictures[0].shape[1] * self._size
+
+    @property
+    def height(self) -> float:
+        """How many pixels it is tall."""
+        return self._height
+
+    @property
+    def top(self) -> float:
+        """The row its head is at."""
+        return self._foot - self._height
+
+    @property
+    def is_seat(self) -> bool:
+        """Whether one sits on it."""
+        return self._subject.kind == "furniture"
+
+    @property
+    def steams(self) -> bool:
+        """Whether it is hot."""
+        return self._subject.steams
 
     @property
     def floats_on_water(self) -> bool:
         """Whether the actor's place is on or in the water, in front of its surface."""
+        if self._perch is not None:
+            return self._perch.on.floats_on_water
         return self._subject.kind in {"boat", "swim"} or self._on_ground
-
-    def _step_aside(self, dice: np.random.Generator, companion: int) -> None:
-        """Companions share the leader's way, farther off and scattered to both sides."""
-        side = (1, -1)[companion % 2] * (0.10 + 0.075 * companion)
-        self._share = float(np.clip(self._share + side + dice.uniform(-0.03, 0.03), 0.09, 0.91))
-        self._altitude = float(np.clip(self._altitude + dice.uniform(-0.20, 0.20), 0.3, 0.85))
-        self._distance *= 1 + 0.13 * companion
-        self._phase += companion * 1.9
 
     def _foot_line(self, foot_row: FootRow | None) -> float:
         shot = self._shot
@@ -112,16 +169,17 @@ class Actor:
         scale = scale_at(moment, self._depth)
         x, y = self._seen_at(moment, pose.x, pose.y)
         _, foot = self._seen_at(moment, pose.x, self._foot)
+        scale *= self._size
         flip = scale if (pose.heading > 0) == self._subject.faces_right else -scale
         afloat = kind in {"boat", "swim"} and self._shot.has_horizon
-        if self._mount is not None:
-            pass  # the mount's shadow is enough
+        if self._perch is not None:
+            pass  # what it is on has a shadow or a reflection of its own
         elif afloat:
             self._draw_reflection(canvas, moment, x, foot, flip)
         elif self._on_ground:
             self._draw_shadow(canvas, x, foot, flip)
         if self._costume.halo is not None:
-            middle = y - (self._anchor() - 0.5) * self._height * scale
+            middle = y - (self._anchor() - 0.5) * self._height * scale / self._size
             place(canvas, self._costume.halo, x, middle, glow=True)
         wings = 0.7 + 0.3 * math.sin(moment.seconds * 11 + self._phase) if self._subject.flutters else 1.0
         stance = Stance(
@@ -131,19 +189,32 @@ class Actor:
             across=flip * wings,
             down=scale,
             turn=pose.lean,
-            cut_below=foot if afloat and kind == "swim" else None,
+            cut_below=foot if afloat and kind == "swim" and self._perch is None else None,
         )
-        stamp(canvas, self._costume.picture, stance)
+        stamp(canvas, self._picture(moment), stance)
+
+    def _picture(self, moment: Moment) -> Image:
+        """Return the point of the stride the actor is at."""
+        pictures = self._costume.pictures
+        if len(pictures) == 1:
+            return pictures[0]
+        kind = self._subject.kind
+        cycle_s = _BEAT_S[kind] if kind in _BEAT_S else _STRIDE_S[self._act()]
+        share = moment.seconds / cycle_s + self._phase / (2 * math.pi)
+        return pictures[int(share * len(pictures)) % len(pictures)]
+
+    def _act(self) -> Act:
+        return "sit" if self._perch is not None and self._subject.kind == "person" else self._subject.act
 
     def _seen_at(self, moment: Moment, x: float, y: float) -> tuple[float, float]:
         """Return where the camera sees a point at the actor's depth."""
         _, left, top = camera_matrix(self._shot, moment, left=x, top=y, depth=self._depth)
         return left, top
 
-    def saddle(self, moment: Moment) -> Pose:
-        """Return where a rider's foot is: beside the flank, so that the mount, drawn later, hides it."""
+    def pose_above(self, moment: Moment, level: float) -> Pose:
+        """Return the pose of what stands at a share of this actor's height."""
         pose = self._pose(moment)
-        return replace(pose, y=pose.y - (self._anchor() - _FLANK) * self._height)
+        return replace(pose, y=pose.y - (level + self._anchor() - 1) * self._height)
 
     def _anchor(self) -> float:
         """Which share of the height the pose's point is at: the foot, or the middle of what floats."""
@@ -156,8 +227,8 @@ class Actor:
                 return 0.985
 
     def _pose(self, moment: Moment) -> Pose:
-        if self._mount is not None:
-            return self._mount.saddle(moment)
+        if self._perch is not None:
+            return self._perched(self._perch, moment)
         shot, phase, heading = self._shot, self._phase, self._heading
         seconds, travelled = moment.seconds, moment.progress - 0.5
         x, unit = self._share * shot.width, shot.unit
@@ -188,17 +259,30 @@ class Actor:
             case "swim":
                 return self._swimming(moment, x)
             case "walk" | "person":
-                step = abs(math.sin(seconds * 3.4 + phase))
-                lean = 1.8 * math.sin(seconds * 3.4 + phase)
-                far = 0.16 * pace * travelled * unit / max(0.7, self._distance)
-                return Pose(x + far * heading, self._foot - 0.007 * unit * step, lean, heading)
+                speed = _SPEEDS.get(self._subject.act, 0.0) * self._height
+                way = min(speed * shot.duration_s, _FARTHEST * unit)
+                room = way / 2 + 0.3 * self._height
+                x = float(np.clip(x, room, max(room, shot.width - room)))
+                return Pose(x + way * travelled * heading, self._foot, 0, heading)
             case "vehicle":
                 far = 0.42 * pace * travelled * unit / max(0.8, self._distance)
                 return Pose(
                     x + far * heading, self._foot - 0.0012 * unit * math.sin(seconds * 19), 0, heading
                 )
-            case "building" | "plant":
+            case "building" | "plant" | "furniture" | "object":
                 return Pose(x, self._foot)
+
+    def _perched(self, perch: Perch, moment: Moment) -> Pose:
+        pose = perch.on.pose_above(moment, perch.level)
+        if self._subject.kind == "person" and self._subject.act == "sit" and perch.on.is_seat:
+            return replace(pose, y=pose.y + _LAP * self._height)  # the legs hang down before it
+        if self._subject.kind in AFLOAT and perch.level > 1:
+            # It passes over: from one side to the other, highest in the middle.
+            far = 0.7 * (moment.progress - 0.5) * self._shot.unit * self._heading
+            arch = 0.10 * self._shot.unit * math.cos(math.pi * (moment.progress - 0.5))
+            lean = 24 * (moment.progress - 0.5) * self._heading if self._subject.kind == "swim" else 0.0
+            return Pose(pose.x + far, pose.y - arch, lean, self._heading)
+        return pose
 
     def _swimming(self, moment: Moment, x: float) -> Pose:
         shot, seconds, unit = self._shot, moment.seconds, self._shot.unit
@@ -230,36 +314,8 @@ class Actor:
         stamp(canvas, self._costume.reflection, mirrored)
 
 
-def _nearest_stand(shot: Shot) -> float:
-    """How near a foot may stand and still be in the frame when the camera has moved closest."""
-    lowest = (_LOWEST_FOOT * shot.height - shot.horizon) / _CLOSEST
-    return EYE * shot.unit / lowest if lowest > 0 else 0.0
-
-
 def _adrift(subject: Subject, shot: Shot) -> Subject:
     """Where there is nothing to stand on, everything floats; an astronaut has a drawing for it."""
     if shot.screenplay.mood == "underwater":
         return subject if subject.kind in {"building", "plant"} else replace(subject, kind="swim")
     return cast()["astronaut-floating"] if subject.name == "astronaut" else replace(subject, kind="space")
-
-
-def _spread(shot: Shot, billing: Billing) -> float:
-    """Several actors share the frame: the first keeps the subject's place, the others the other side."""
-    other = 1 - shot.subject_x
-    places = (shot.subject_x, other, 0.5) if billing.among > 2 else (shot.subject_x, other)
-    return places[billing.rank]
-
-
-def _height(shot: Shot, subject: Subject, distance: float, billing: Billing) -> float:
-    kinds: dict[Kind, float] = {"fly": 0.20, "swim": 0.24, "space": 0.24}
-    if subject.kind in kinds:
-        return (
-            shot.unit
-            * kinds[subject.kind]
-            * math.sqrt(subject.scale)
-            * shot.subject_scale
-            * (1, 0.75, 0.6)[billing.rank]
-        )
-    # Alone in the frame it is the hero, the more so the smaller it is.
-    hero = 1.22 / min(1.0, subject.scale) ** 0.4 if billing.among == 1 else 1.0
-    return shot.unit * PERSON * subject.scale * hero / distance

@@ -124,8 +124,8 @@ class CloudHeaps:
 
 def _heap(shot: Shot, dice: np.random.Generator, near: float) -> Image:
     palette = shot.palette
-    width = int(shot.unit * (0.16 + 0.5 * near) * float(dice.uniform(0.8, 1.25)))
-    height = int(width * float(dice.uniform(0.36, 0.52)))
+    width = max(8, int(shot.unit * (0.16 + 0.5 * near) * float(dice.uniform(0.8, 1.25))))
+    height = max(4, int(width * float(dice.uniform(0.36, 0.52))))
     relief = _puffs(dice, width, height)
     texture = noise.tile(dice, 256, roughness=1.8, low_cut=3)
     texture = resized(np.tile(texture, (1, 2)), width, height, cv2.INTER_CUBIC)

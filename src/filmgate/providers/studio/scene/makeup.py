@@ -18,46 +18,56 @@ from filmgate.providers.studio.scene.pixels import (
     smoothstep,
 )
 from filmgate.providers.studio.scene.shot import Shot
-from filmgate.providers.studio.subjects import Subject, drawing
+from filmgate.providers.studio.subjects import Subject, drawings
 
 _FADED: Final = 0.16  # how far a drawing's own colours step back: they are louder than any scene
-_LEAST: Final = 0.5  # no subject is darker than this share of its own brightness: it must be seen
+_LEAST: Final = 0.62  # no subject is darker than this share of its own brightness: it must be seen
+_AGAINST_LIGHT: Final = 0.4  # what is left of its brightness where it stands before a low sun
 
 
 @dataclass(frozen=True, slots=True)
 class Costume:
-    """The pictures an actor is drawn with; all share the width of the first."""
+    """The pictures an actor is drawn with: one for each point of its stride, all of one size."""
 
-    picture: Image
+    pictures: tuple[Image, ...]
     halo: Image | None
     shadow: Image
     contact: Image
     reflection: Image
 
 
-def dress(shot: Shot, subject: Subject, height: int, *, distance: float) -> Costume:
+def dress(shot: Shot, subject: Subject, height: int, *, distance: float, look: int = 0) -> Costume:
     """Draw a subject `height` pixels tall in the light of the shot."""
     pad = max(3, height // 14)
-    flat = cv2.copyMakeBorder(
-        drawing(subject, max(8, height)), pad, 0, pad, pad, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0)
+    flats = [
+        np.pad(flat, ((pad, 0), (pad, pad), (0, 0))) for flat in drawings(subject, max(8, height), look=look)
+    ]
+    worn = [_worn(shot, subject, flat, distance) for flat in flats]
+    lit, alpha = worn[0]
+    wet = layer(lit * 0.8, alpha * np.linspace(0.12, 0.62, alpha.shape[0], dtype=np.float32)[:, None])
+    soft = max(0.8, height / 90)
+    return Costume(
+        pictures=tuple(layer(lit, alpha) for lit, alpha in worn),
+        halo=_halo(shot, alpha) if subject.glows and shot.palette.bloom_from < 200 else None,
+        shadow=_shadow(shot, alpha, soft),
+        contact=_contact(shot, alpha.shape[1]),
+        reflection=blurred(wet, max(0.6, soft * 0.7)),
     )
+
+
+def _worn(shot: Shot, subject: Subject, flat: Image, distance: float) -> tuple[Plane, Plane]:
+    """Return a drawing's colours in the light and air of the scene, and what it covers."""
+    height = flat.shape[0]
     alpha = flat[..., 3].astype(np.float32) / 255
     tones = flat[..., :3].astype(np.float32)
     faded = tones.mean(axis=2, keepdims=True)
     tones = tones + (faded - tones) * np.float32(_FADED)
     lit = _lit(shot, subject, tones, alpha)
+    if shot.backlit and not subject.glows:
+        lit = lit * np.float32(_AGAINST_LIGHT)
     share = np.float32(0.05 + 0.05 * min(3.0, distance)) * (2.2 if shot.screenplay.has("fog") else 1)
     lit = lit + (colour(shot.palette.haze) - lit) * np.minimum(share, np.float32(0.45))
-    lit = np.clip(lit + _rim(shot, alpha, height), 0, 255)
-    wet = layer(lit * 0.8, alpha * np.linspace(0.12, 0.62, alpha.shape[0], dtype=np.float32)[:, None])
-    soft = max(0.8, height / 90)
-    return Costume(
-        picture=layer(lit, alpha),
-        halo=_halo(shot, alpha) if subject.glows and shot.palette.bloom_from < 200 else None,
-        shadow=_shadow(shot, alpha, soft),
-        contact=_contact(shot, flat.shape[1]),
-        reflection=blurred(wet, max(0.6, soft * 0.7)),
-    )
+    return np.clip(lit + _rim(shot, alpha, height), 0, 255), alpha
 
 
 def _lit(shot: Shot, subject: Subject, tones: Plane, alpha: Plane) -> Plane:
@@ -79,7 +89,9 @@ def _rim(shot: Shot, alpha: Plane, height: int) -> Plane:
     step = max(1, round(height * 0.018))
     moved = np.roll(alpha, (step, -step * shot.sun_side), axis=(0, 1))
     edge = blurred(np.clip(alpha - moved, 0, 1), max(0.6, height * 0.005))
-    strength = 0.62 if shot.palette.rays or shot.palette.disc == "moon" else 0.32
+    strength = 0.62 if shot.palette.rays else 0.4 if shot.palette.disc == "moon" else 0.32
+    if shot.backlit:
+        strength = 1.0
     return (edge * np.float32(strength))[..., None] * colour(shot.palette.sun)
 
 

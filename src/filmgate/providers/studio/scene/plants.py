@@ -21,7 +21,7 @@ def undergrowth(shot: Shot, *, near: float, far: float, depth: float, count: int
     dice = shot.dice(f"undergrowth {depth}")
     width = shot.width + 2 * shot.margin_x
     top_row = int(shot.horizon + shot.unit * (EYE / far - tall * 1.3))
-    height = shot.height + shot.margin_y - top_row
+    height = max(1, shot.height + shot.margin_y - top_row)  # a frame like a ribbon ends above it
     tones = np.zeros((height, width, 4), np.uint8)
     flowers = (
         0.0 if shot.screenplay.has("snow", "volcano") else 0.8 if shot.screenplay.has("flowers") else 0.14

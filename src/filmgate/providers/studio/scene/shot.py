@@ -12,6 +12,10 @@ from filmgate.providers.studio.screenplay import Move, Screenplay
 
 MARGIN: Final = 0.12  # what layers extend beyond the frame, so that the camera may move
 _SEEDS: Final = 2**64
+_LOW_SUN: Final = 0.35  # of the sky's height
+_BACKLIT: Final = 0.45  # of the shots that may be
+_BEFORE_SUN: Final = 0.3  # of the others
+_UPRIGHT: Final = frozenset({"walk", "person", "building", "plant"})
 _DRIFTS: Final[tuple[tuple[Move, ...], ...]] = (
     ("in",),
     ("out",),
@@ -42,6 +46,7 @@ class Shot:
     duration_s: float
     seed: int
     prompt_key: int
+    words: str  # the prompt as it was written
     screenplay: Screenplay
     palette: Palette
     horizon: int
@@ -50,6 +55,7 @@ class Shot:
     subject_x: float
     subject_scale: float
     moves: tuple[Move, ...]
+    backlit: bool = False  # the subject stands dark against a low sun
 
     @property
     def unit(self) -> float:
@@ -126,13 +132,14 @@ def compose(
     dice = np.random.default_rng([seed, prompt_key])
     palettes = PALETTES[screenplay.mood]
     palette = palettes[int(dice.integers(len(palettes)))]
-    horizon = _horizon(dice, screenplay, width, height)
+    backlit = _may_be_backlit(screenplay, palette) and bool(dice.random() < _BACKLIT)
+    horizon = _horizon(dice, screenplay, width, height, low=backlit)
     sun_share = float(dice.choice([0.2, 0.3, 0.38, 0.62, 0.7, 0.8]) + dice.uniform(-0.05, 0.05))
     low, high = palette.sun_height
     sun_height = low + (high - low) * float(dice.random())
     # The subject stands on the third away from the sun, or now and then before it.
     away = 0.68 if sun_share < 0.5 else 0.32
-    subject_x = away if dice.random() < 0.7 else 1 - away
+    subject_x = 1 - away if backlit or dice.random() < _BEFORE_SUN else away
     drift = _DRIFTS[int(dice.integers(len(_DRIFTS)))]
     return Shot(
         width=width,
@@ -140,6 +147,7 @@ def compose(
         duration_s=duration_s,
         seed=seed,
         prompt_key=prompt_key,
+        words=prompt,
         screenplay=screenplay,
         palette=palette,
         horizon=horizon,
@@ -148,11 +156,33 @@ def compose(
         subject_x=subject_x + float(dice.uniform(-0.06, 0.06)),
         subject_scale=float(dice.uniform(0.85, 1.3)),
         moves=screenplay.moves or drift,
+        backlit=backlit,
     )
 
 
-def _horizon(dice: np.random.Generator, screenplay: Screenplay, width: int, height: int) -> int:
-    share = float(dice.uniform(0.52, 0.66) if screenplay.has("water") else dice.uniform(0.56, 0.70))
+def _may_be_backlit(screenplay: Screenplay, palette: Palette) -> bool:
+    """Tell whether there is a low sun, and something on firm ground to rise dark against it."""
+    low_sun = palette.disc == "sun" and palette.sun_height[1] < _LOW_SUN
+    upright = any(subject.kind in _UPRIGHT for subject in screenplay.subjects)
+    return low_sun and upright and not screenplay.indoors and not screenplay.has("street", "aerial")
+
+
+def _horizon(dice: np.random.Generator, screenplay: Screenplay, width: int, height: int, *, low: bool) -> int:
+    if not screenplay.grounded:
+        return height
+    if screenplay.indoors:
+        bands: tuple[tuple[float, float], ...] = ((0.46, 0.52),)
+    elif screenplay.has("street"):
+        bands = ((0.50, 0.58),)
+    elif screenplay.has("aerial"):
+        bands = ((0.24, 0.34),)
+    elif low:  # on a shore, as low as leaves room for feet before the water
+        bands = ((0.64, 0.69),) if screenplay.has("water") else ((0.76, 0.82),)
+    elif screenplay.has("water"):
+        bands = ((0.44, 0.49), (0.52, 0.60), (0.60, 0.67))
+    else:
+        bands = ((0.52, 0.58), (0.58, 0.66), (0.66, 0.74))
+    share = float(dice.uniform(*bands[int(dice.integers(len(bands)))]))
     if width < height:
         share += 0.04
-    return int(height * share) if screenplay.grounded else height
+    return int(height * share)

@@ -52,10 +52,12 @@ def snowfield(_shot: Shot, land: Plain, stone: Rock) -> Plane:
     return _tint(tones, grain, 0.02)
 
 
-def dust(_shot: Shot, land: Plain, stone: Rock) -> Plane:
+def dust(shot: Shot, land: Plain, stone: Rock) -> Plane:
     patches = waves(stone.coarse, land.x, land.z, 40, 70)
     grain = waves(stone.fine, land.x, land.z, 420, 3)
-    tones = np.broadcast_to(colour("#b4b0aa"), (*patches.shape, 3))
+    tones = np.broadcast_to(
+        colour("#b8683c" if shot.screenplay.has("mars") else "#b4b0aa"), (*patches.shape, 3)
+    )
     return _tint(_tint(tones, patches, 0.07), grain, 0.05)
 
 

@@ -1,0 +1,1 @@
+"""Films made from what the caller hands in: pictures, clips and sounds."""
