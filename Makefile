@@ -86,7 +86,7 @@ docs: $(DEV) $(PACKAGE)
 .PHONY: unit
 unit: $(DEV) $(PACKAGE)
 	@echo '== unit tests'
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n $(JOBS) tests/unit
 
 .PHONY: fix
 fix: $(DEV) $(PACKAGE) ## format the code, mend what the linter can, print the docs anew
@@ -134,6 +134,7 @@ lock: .make/lock/uv-$(UV_VERSION) ## pin anew what pyproject.toml asks for; ARGS
 	@$(COMPILE) $(ARGS) --group build --output-file requirements/build.txt
 	@$(COMPILE) $(ARGS) pyproject.toml --group dev --constraints requirements/runtime.txt \
 	    --constraints requirements/build.txt --output-file requirements/dev.txt
+	@echo 'openai==2.24.0' | $(COMPILE) $(ARGS) - --output-file requirements/openai-2.24.txt
 
 .make/lock/uv-$(UV_VERSION):
 	@$(PYTHON) -m venv --clear .make/lock

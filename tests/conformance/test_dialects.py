@@ -6,7 +6,7 @@ the answers in them anew; what it changes is for a person to read.
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -205,6 +205,16 @@ async def test_no_address_of_a_film_is_told_before_it_is_finished(dialect: Diale
     found = await status_of(reading(dialect), task)
 
     assert an_output().blob not in json.dumps(found)
+
+
+@each_dialect
+async def test_a_task_whose_files_were_let_go_is_still_finished(dialect: Dialect) -> None:
+    for task in (a_golden_task(Status.SUCCEEDED), pictures()):
+        found = await status_of(reading(dialect), replace(task, outputs=()))
+
+        assert found["answer"]["status"] == 200
+        assert dialect.statuses[Status.SUCCEEDED] in json.dumps(found["answer"])
+        assert "/files/" not in json.dumps(found["answer"])
 
 
 @each_dialect
@@ -436,6 +446,29 @@ async def test_an_odd_idempotency_key_is_a_key(dialect: Dialect, token: str) -> 
 # --- the golden files ---------------------------------------------------------------------------
 
 
+@each_dialect
+def test_each_dialect_has_its_exchanges_on_file(
+    dialect: Dialect, record_property: Callable[[str, object], None]
+) -> None:
+    found = counted(dialect)
+
+    record_property("exchanges", found)
+    print(f"{dialect.name}: {found}")
+    assert found["submissions"] > 0
+    assert found["statuses"] == len(Status) + 1
+    assert found["errors"] == len(list(every_error()))
+
+
+def counted(dialect: Dialect) -> dict[str, int]:
+    """Return how many exchanges of each sort a dialect has on file."""
+    folder = GOLDEN / dialect.name
+    return {
+        "submissions": len(list(folder.glob("submit-*.json"))),
+        "statuses": len([*folder.glob("status-*.json"), *folder.glob("pictures.json")]),
+        "errors": len(read(folder / "errors.json")),
+    }
+
+
 async def write_golden() -> None:
     """Write the answers of all golden files anew, from the requests that are in them."""
     for name, dialect in DIALECTS.items():
@@ -447,6 +480,7 @@ async def write_golden() -> None:
             save(folder / f"status-{status}.json", await status_of(request, a_golden_task(status)))
         save(folder / "pictures.json", await status_of(request, pictures()))
         save(folder / "errors.json", errors_in(dialect))
+        print(f"{name}: {counted(dialect)}")
 
 
 def save(path: Path, content: object) -> None:

@@ -14,7 +14,7 @@ from filmgate.core import ledger
 from filmgate.core.admission import Limits
 from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.change import Change, Namespace, advance, aside, submission, tidying
-from filmgate.core.delivery import DeliveryState, Try, event_id
+from filmgate.core.delivery import Delivery, DeliveryState, Try, event_id
 from filmgate.core.errors import Conflict, IdempotencyMismatch, InsufficientCredits, LeaseLost, QueueFull
 from filmgate.core.events import EventKind
 from filmgate.core.generation import Media, MediaKind, OutputKind
@@ -1082,6 +1082,30 @@ async def test_two_who_save_the_same_try_save_it_once(store: Store) -> None:
     assert isinstance(await refusal(store, Change(deliveries=(delivery,))), Conflict)
     assert await store.deliveries(DeliveryQuery(state=DeliveryState.DELIVERED)) == [tried]
     assert not await store.deliveries(DeliveryQuery(due_at=NOON + timedelta(days=999)))
+
+
+async def test_what_is_due_can_be_read_page_by_page(store: Store) -> None:
+    for n in range(7):  # by threes at the same time, so that the id decides
+        task = an_order(
+            n=n, callback_url="https://example.com/hook", updated_at=NOON + timedelta(seconds=n // 3)
+        )
+        await submit(store, task)
+        await end(store, await send(store, task))
+    due = DeliveryQuery(due_at=NOON + timedelta(minutes=1))
+    whole = list(await store.deliveries(due))
+
+    pages: list[Delivery] = []
+    while page := await store.deliveries(
+        replace(
+            due,
+            limit=2,
+            due_after=None if not pages or pages[-1].next_at is None else (pages[-1].next_at, pages[-1].id),
+        )
+    ):
+        pages += page
+
+    assert len(whole) == 7
+    assert pages == whole
 
 
 async def test_an_account_signs_with_its_latest_secret(store: Store) -> None:

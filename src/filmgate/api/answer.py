@@ -1,9 +1,11 @@
-"""What a handler gives back: an answer in one piece, or one that is streamed."""
+"""What a handler gives back: an answer in one piece, a file that is streamed, or a feed of events."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Final
 
 import msgspec
+
+from filmgate.core.task import Task
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -14,7 +16,7 @@ _FRESH: Final = (b"cache-control", b"no-store")
 
 
 class Answer:
-    """A JSON answer in one piece."""
+    """An answer in one piece, JSON as a rule."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -24,12 +26,21 @@ class Answer:
         """Encode `content` now: what cannot be said is a bug of ours and fails before anything is sent."""
         self.body = b"" if content is None else _encoder.encode(content)
         self.status = status
-        self.headers: Headers = [
-            _JSON,
-            _FRESH,
-            (b"content-length", str(len(self.body)).encode()),
+        self.headers: Headers = [_FRESH, *headers]
+        if status != 204:  # noqa: PLR2004  (which says that there is no body)
+            self.headers += _JSON, (b"content-length", str(len(self.body)).encode())
+
+    @classmethod
+    def of(cls, body: bytes, media_type: str, *, headers: Iterable[tuple[bytes, bytes]] = ()) -> "Answer":
+        """Return an answer that is not JSON, or is encoded already."""
+        answer = cls(None)
+        answer.body = body
+        answer.headers = [
+            (b"content-type", media_type.encode()),
+            (b"content-length", str(len(body)).encode()),
             *headers,
         ]
+        return answer
 
 
 class Stream:
@@ -42,3 +53,19 @@ class Stream:
         self.pieces = pieces
         self.status = status
         self.headers = headers
+
+
+class Feed:
+    """An answer that goes on: each thing that happens to a task, with the task then, as `write` shows it.
+
+    Of the task it keeps no more than it needs: there may be ten thousand of these.
+    """
+
+    __slots__ = ("ended", "task_id", "version", "write")
+
+    def __init__(self, task: Task, write: Callable[[Task], object]) -> None:
+        """Take a task that the caller may see."""
+        self.task_id = task.id
+        self.version = task.version
+        self.ended = task.ended
+        self.write = write

@@ -29,7 +29,7 @@ class Keys:
         self._most = most
         self._monotonic = monotonic
         self._known: dict[bytes, tuple[Key, float]] = {}
-        self._era = 0
+        self.era = 0  # grows whenever some key was changed
 
     async def of(self, headers: Iterable[tuple[bytes, bytes]]) -> Key:
         """Return whose key is in `x-api-key`, or else in `Authorization`, or raise Unauthenticated."""
@@ -50,14 +50,14 @@ class Keys:
     def forget(self) -> None:
         """Drop everything: some key was changed."""
         self._known.clear()
-        self._era += 1
+        self.era += 1
 
     async def _check(self, presented: bytes) -> Key:
-        era = self._era
+        era = self.era
         until = self._monotonic() + self._keep_s
         key = await check_key(self._ports, presented.decode("latin-1"))
         # A check that a change overtook may have read what is no longer true.
-        if era == self._era:
+        if era == self.era:
             if len(self._known) >= self._most:
                 self._known.clear()
             self._known[presented] = (key, until)

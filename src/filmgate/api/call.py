@@ -1,11 +1,13 @@
 """One HTTP request, as a handler sees it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
+from filmgate.api.undelivered import Undelivered
 from filmgate.api.web import Web
 from filmgate.core.errors import InvalidRequest
 from filmgate.core.keys import Key
@@ -14,9 +16,13 @@ MOST_PARAMS: Final = 100
 
 
 class Call:
-    """A request whose route was found. `key` is who asks; only open routes have none."""
+    """A request whose route was found. `key` is who asks; only open routes have none.
 
-    def __init__(
+    `if_undelivered` is called if the client has gone before it could be sent its answer. `stopping` is
+    set once nobody should wait here any longer.
+    """
+
+    def __init__(  # noqa: PLR0913  (what one request consists of)
         self,
         scope: Scope,
         receive: Receive,
@@ -25,6 +31,8 @@ class Call:
         trace_id: str,
         params: Mapping[str, str],
         key: Key | None,
+        undelivered: Undelivered,
+        stopping: asyncio.Event,
     ) -> None:
         """Keep the parts; nothing is parsed before somebody asks for it."""
         self.scope = scope
@@ -32,6 +40,9 @@ class Call:
         self.web = web
         self.trace_id = trace_id
         self.params = params
+        self.undelivered = undelivered
+        self.stopping = stopping
+        self.if_undelivered: Callable[[], None] | None = None
         self._key = key
         self._pairs: list[tuple[str, str]] | None = None
 

@@ -11,10 +11,12 @@ import msgspec
 from filmgate.api import dialects
 from filmgate.api.links import Links
 from filmgate.api.routing import Route
+from filmgate.api.submission import Order
 from filmgate.api.web import Web
 from filmgate.core.catalogue import Catalogue
+from filmgate.core.delivery import Delivery
 from filmgate.core.errors import FilmgateError
-from filmgate.core.task import Status, Task
+from filmgate.core.task import TERMINAL, Status, Task
 from filmgate.ports import Ports
 
 Json = dict[str, Any]
@@ -58,13 +60,18 @@ class Shown:
         return shown
 
 
+TASK_EVENTS: Final[Mapping[Status, str]] = {status: f"task.{status}" for status in TERMINAL}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """One wire language.
 
     `prefixes` are the paths it owns: `/v1/tasks` is that path and all below it, `/v1/tasks/` only
     what is below. `statuses` has a word for each status. `write_error` gets the HTTP status and the
-    trace id; `http` is where its HTTP statuses differ from everyone's.
+    trace id, and `error` is the type of what it returns; `http` is where its HTTP statuses differ
+    from everyone's. A webhook says which of `events` it is of, and what `write_envelope` adds around
+    the task. `read_order` reads the fields of a submission, of which it `knows` these names.
     """
 
     name: str
@@ -73,7 +80,12 @@ class Dialect:
     routes: Callable[[Ports, Web], Sequence[Route]]
     write_task: Callable[[Task, View], Json]
     write_error: Callable[[FilmgateError, int, str], Json]
+    read_order: Callable[[Mapping[str, Any], Catalogue], Order]
+    knows: frozenset[str]
+    error: type
     http: Mapping[type[FilmgateError], int] = field(default_factory=dict)
+    events: Mapping[Status, str] = field(default_factory=lambda: TASK_EVENTS)
+    write_envelope: Callable[[Task, Delivery], Json] = lambda _task, _delivery: {}
 
 
 def find_dialects() -> tuple[Dialect, ...]:

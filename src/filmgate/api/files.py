@@ -9,7 +9,7 @@ from filmgate.api.answer import Answer, Headers, Stream
 from filmgate.api.call import Call
 from filmgate.api.links import EXTENSIONS
 from filmgate.api.ranges import Unsatisfiable, parse_range
-from filmgate.api.routing import Route
+from filmgate.api.routing import About, Route
 from filmgate.api.web import Web
 from filmgate.core import presign
 from filmgate.core.errors import NotFound
@@ -41,7 +41,16 @@ def routes(ports: Ports, web: Web) -> Sequence[Route]:
             raise NotFound("there is no such file")
         return await send_file(ports, call, output, filename=filename)
 
-    return [Route(method="GET", path="/files/{file}", handle=get_file, open=True)]
+    return [Route(method="GET", path="/files/{file}", handle=get_file, open=True, about=_ABOUT)]
+
+
+_ABOUT: Final = About(
+    tag="Files",
+    summary="Get a finished file by its signed link",
+    media_type="application/octet-stream",
+    statuses=(200, 206),
+    errors=(404,),
+)
 
 
 def _check_link(call: Call, ports: Ports, web: Web) -> str | None:

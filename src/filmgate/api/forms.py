@@ -3,9 +3,13 @@
 Every value is text or holds texts; a schema makes numbers and booleans of them.
 """
 
+import mimetypes
 import re
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 from urllib.parse import parse_qsl
 
 from python_multipart.exceptions import FormParserError
@@ -14,7 +18,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from filmgate.api.strict_json import DEPTH, STRING_CHARACTERS, check_texts
 from filmgate.core.errors import BodyTooLarge, InvalidRequest
 
+UPLOAD: Final = "upload:"  # begins the text that stands for a file: `upload:0/image/png`
 FIELDS: Final = 1_000
+FILES: Final = 32
 NAME_CHARACTERS: Final = 500
 
 Pairs = Iterable[tuple[str, str]]
@@ -35,11 +41,22 @@ def decode_urlencoded(raw: bytes) -> dict[str, Any]:
 def nested(pairs: Pairs) -> dict[str, Any]:
     """Return the values of a form: `a=1&a=2` is a list, `a[b]=1` an object, `a[]=1` a list of one.
 
-    `a[][x]=1&a[][y]=2&a[][x]=3` is a list of two objects: a name that is there already begins the next.
+    `a[][x]=1&a[][y]=2&a[][x]=3` is a list of two objects: what comes for the second time under one name
+    is the second object's. Browsers send object by object, OpenAI's client name by name.
     """
     root: dict[str, Any] = {}
+    seen: Counter[str] = Counter()
     for name, value in pairs:
-        _place(root, _steps(name), value, name)
+        steps = _steps(name)
+        if len(steps) > 2 and not steps[1]:  # noqa: PLR2004  (a list, and something in its items)
+            last = f"{steps[0]}[]"
+            if steps[-1]:
+                seen[last] = max(seen[last], seen[name])
+                steps[1] = str(seen[name])
+                seen[name] += 1
+            else:  # a list within an item of the list: whose it is, only the order tells
+                steps[1] = str(seen[last])
+        _place(root, steps, value, name)
     check_texts(root)
     return {name: _listed(value) for name, value in root.items()}
 
@@ -124,18 +141,33 @@ def _clash(name: str) -> InvalidRequest:
     return InvalidRequest(f"{name[:100]}: is given in two ways that do not go together", param=name[:100])
 
 
-class Multipart:
-    """Reads a multipart body as it arrives: texts are kept, of files only the field's name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file part of a form: on disk, at `path`, until its request is over."""
 
-    def __init__(self, boundary: bytes) -> None:
-        """Begin with the boundary that the content type announced."""
-        self.pairs: list[tuple[str, str]] = []
-        self.files: list[str] = []
+    name: str
+    mime: str  # as the client declared it
+    path: Path
+
+
+class Multipart:
+    """Reads a multipart body as it arrives: texts are kept, files go to disk.
+
+    In the fields a file is the text `upload:N/mime`, where N is its place in `uploads`.
+    """
+
+    def __init__(self, boundary: bytes, directory: Path, *, text_bytes: int) -> None:
+        """Begin with the boundary that the content type announced, and an empty directory for files."""
+        self.uploads: list[Upload] = []
+        self._pairs: list[tuple[str, str]] = []
+        self._directory = directory
+        self._text_bytes = text_bytes  # left to be read
+        self._parts = 0
         self._header = b""
         self._value = b""
         self._headers: dict[bytes, bytes] = {}
         self._name = ""
-        self._is_file = False
+        self._file: BinaryIO | None = None
         self._data = bytearray()
         self._ended = False
         self._parser = MultipartParser(
@@ -153,22 +185,28 @@ class Multipart:
         )
 
     def feed(self, piece: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Take the next bytes of the body. Files are written here: call it in a thread."""
         try:
             self._parser.write(piece)
         except FormParserError as error:
             raise InvalidRequest("the multipart body cannot be read") from error
 
     def fields(self) -> dict[str, Any]:
-        """Return the text fields, once everything was fed."""
+        """Return the fields, once everything was fed."""
         if not self._ended:
             raise InvalidRequest("the multipart body breaks off before its end")
-        return nested(self.pairs)
+        return nested(self._pairs)
+
+    def close(self) -> None:
+        """Let go of a file that broke off."""
+        if self._file is not None:
+            self._file.close()
 
     def _begin(self) -> None:
         self._headers = {}
         self._data = bytearray()
-        if len(self.pairs) + len(self.files) >= FIELDS:
+        self._parts += 1
+        if self._parts > FIELDS:
             raise InvalidRequest(f"the form has more than {FIELDS} fields")
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
@@ -189,27 +227,53 @@ class Multipart:
             raise InvalidRequest("the name of a field is not UTF-8") from error
         if not self._name:
             raise InvalidRequest("a part of the form has no name")
-        self._is_file = b"filename" in options
-        if self._is_file:
-            self.files.append(self._name)
+        if b"filename" in options:
+            self._begin_file(options[b"filename"])
+
+    def _begin_file(self, filename: bytes) -> None:
+        n = len(self.uploads)
+        if n >= FILES:
+            raise InvalidRequest(f"the form has more than {FILES} files")
+        upload = Upload(name=self._name, mime=self._mime(filename), path=self._directory / str(n))
+        self._file = upload.path.open("xb")
+        self.uploads.append(upload)
+        self._pairs.append((upload.name, f"{UPLOAD}{n}/{upload.mime}"))
+
+    def _mime(self, filename: bytes) -> str:
+        """Return the declared type, or what the name's ending says where a client declares none."""
+        declared, _ = parse_options_header(self._headers.get(b"content-type"))
+        mime = declared.decode("latin-1").lower()
+        if mime in {"", _UNKNOWN}:
+            mime = mimetypes.guess_type(filename.decode("latin-1"))[0] or _UNKNOWN
+        return mime if _MIME.fullmatch(mime) else _UNKNOWN
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._is_file:
+        if self._file is not None:
+            self._file.write(memoryview(data)[start:end])
             return
-        # A form has no data URIs: what is that long comes as a file.
+        # What is that long comes as a file.
         if len(self._data) + end - start > 4 * STRING_CHARACTERS:
             raise BodyTooLarge(
                 f"{self._name[:100]}: is longer than {STRING_CHARACTERS} characters", param=self._name
             )
+        self._text_bytes -= end - start
+        if self._text_bytes < 0:
+            raise BodyTooLarge("the texts of the form are too large")
         self._data += data[start:end]
 
     def _part_end(self) -> None:
-        if self._is_file:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
             return
         try:
-            self.pairs.append((self._name, self._data.decode()))
+            self._pairs.append((self._name, self._data.decode()))
         except UnicodeDecodeError as error:
             raise InvalidRequest(f"{self._name[:100]}: is not UTF-8", param=self._name[:100]) from error
 
     def _end(self) -> None:
         self._ended = True
+
+
+_UNKNOWN: Final = "application/octet-stream"
+_MIME: Final = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")

@@ -3,16 +3,41 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from re import Pattern
-from typing import Final
+from typing import Any, Final
 
+from pydantic import BaseModel
 from starlette.routing import compile_path
 
-from filmgate.api.answer import Answer, Stream
+from filmgate.api.answer import Answer, Feed, Stream
 from filmgate.api.call import Call
 
-Handler = Callable[[Call], Awaitable[Answer | Stream]]
+Handler = Callable[[Call], Awaitable[Answer | Stream | Feed]]
 
 _NO_PARAMS: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the OpenAPI document says of a route.
+
+    `reads` are the shapes of the body, which with `forms` may be a form too, `query` the fields of the
+    address. `answers` is the type of a JSON answer; a route without one answers with `media_type`.
+    `reading` and `answer` are examples of the two.
+    """
+
+    tag: str
+    summary: str
+    reads: tuple[type[BaseModel], ...] = ()
+    reading: object = None
+    forms: bool = False
+    query: type[BaseModel] | None = None
+    answers: Any = None
+    answer: object = None
+    media_type: str = "application/json"
+    statuses: tuple[int, ...] = (200,)
+    errors: tuple[int, ...] = ()
+    submits: bool = False  # stores a task: `Idempotency-Key`
+    waits: bool = False  # can be a long poll: `wait`, `Prefer`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +48,7 @@ class Route:
     path: str
     handle: Handler
     open: bool = False
+    about: About | None = None
 
 
 Methods = Mapping[str, Route]

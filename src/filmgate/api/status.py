@@ -13,6 +13,7 @@ _STATUSES: Final[dict[type[FilmgateError], int]] = {
     errors.Unauthenticated: 401,
     errors.InsufficientCredits: 402,
     errors.NotFound: 404,
+    errors.ResultExpired: 410,
     errors.MethodNotAllowed: 405,
     errors.RequestTimeout: 408,
     errors.Conflict: 409,
@@ -21,10 +22,15 @@ _STATUSES: Final[dict[type[FilmgateError], int]] = {
     errors.UnsupportedMediaType: 415,
     errors.IdempotencyMismatch: 422,
     errors.QueueFull: 429,
+    errors.TooManyStreams: 429,
     errors.StoreUnavailable: 503,
 }
 _FAULTS: Final = {Fault.CALLER: 400, Fault.PROVIDER: 502, Fault.OPERATOR: 500, Fault.OURS: 500}
-RETRY_AFTER_S: Final[dict[type[FilmgateError], int]] = {errors.QueueFull: 10, errors.StoreUnavailable: 1}
+RETRY_AFTER_S: Final[dict[type[FilmgateError], int]] = {
+    errors.QueueFull: 10,
+    errors.TooManyStreams: 10,
+    errors.StoreUnavailable: 1,
+}
 
 
 def status_of(error: FilmgateError) -> int:

@@ -1,21 +1,26 @@
 """What every dialect does alike with a submission, once it has read it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from filmgate.api.answer import Headers
 from filmgate.api.call import Call
+from filmgate.api.forms import Upload
+from filmgate.api.intake import check_callback, take_inputs
 from filmgate.core.catalogue import Catalogue, Model
-from filmgate.core.errors import InvalidRequest
+from filmgate.core.errors import InvalidRequest, TaskNotFound
+from filmgate.core.fingerprint import fingerprint
 from filmgate.core.generation import Generation, MediaKind
-from filmgate.core.task import Task
-from filmgate.core.wish import Wish, fulfil
+from filmgate.core.pricing import Quote, credits_of
+from filmgate.core.task import Route, Task
 from filmgate.ports import Ports
-from filmgate.service.submit_task import SubmitTask, submit_task
+from filmgate.service.read_tasks import read_task
+from filmgate.service.submit_task import SubmitTask, estimate, submit_task
 
 log = structlog.get_logger(__name__)
 
@@ -27,15 +32,20 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A submission as its dialect read it: the wish, and what goes along with it."""
+    """A submission as its dialect read it: what is to be made, and what goes along with it.
+
+    `names` says what the caller's dialect calls a field of ours, for the error that names it.
+    """
 
     model: Model
     model_name: str
-    wish: Wish
+    generation: Generation
+    names: Mapping[str, str] = field(default_factory=dict)
     out_task_id: str | None = None
     callback_url: str | None = None
     request_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    remixed_from: str | None = None
 
 
 def find_model(catalogue: Catalogue, name: str) -> Model:
@@ -43,9 +53,22 @@ def find_model(catalogue: Catalogue, name: str) -> Model:
     return catalogue.find(name.strip())
 
 
-async def submit(ports: Ports, call: Call, dialect: str, order: Order) -> tuple[Task, Headers]:
-    """Return the task of this order, new or as it was stored before, and the headers that say so."""
-    generation = fulfil(order.model, order.wish)
+async def submit(
+    ports: Ports, call: Call, dialect: str, order: Order, *, uploads: Sequence[Upload] = ()
+) -> tuple[Task, Headers]:
+    """Return the task of this order, new or as it was stored before, and the headers that say so.
+
+    `uploads` are the files of the body that the order was read from.
+    """
+    if order.callback_url is not None:
+        check_callback(ports, order.callback_url)
+    media = order.generation.media
+    if media:
+        media = await take_inputs(ports, call, media, names=order.names, uploads=uploads)
+    generation = order.generation.with_media(media)
+    if (lost := await _unheard(ports, call, order, generation)) is not None:
+        _tell_once_more(call, lost)
+        return lost, [*task_headers(lost), _REPLAYED]
     command = SubmitTask(
         key=call.key,
         dialect=dialect,
@@ -57,32 +80,73 @@ async def submit(ports: Ports, call: Call, dialect: str, order: Order) -> tuple[
         callback_url=order.callback_url,
         request_id=order.request_id,
         metadata=order.metadata,
+        remixed_from=order.remixed_from,
         traceparent=_traceparent(call),
     )
     try:
         submitted = await submit_task(ports, command)
     except InvalidRequest as error:
-        raise _in_wire_words(error, order.wish, generation) from error
+        raise _in_wire_words(error, order.names, generation) from error
     task = submitted.task
     log.info(
         "task submitted", task_id=task.id, dialect=dialect, model=task.model_id, replayed=submitted.replayed
     )
     headers = task_headers(task)
     if submitted.replayed:
-        headers.append((b"idempotent-replayed", b"true"))
+        headers.append(_REPLAYED)
+    else:
+        _tell_once_more(call, task)
     return task, headers
 
 
+def estimated(ports: Ports, order: Order) -> tuple[Route, Quote]:
+    """Return where this order would be made and what it would cost; nothing is stored."""
+    try:
+        return estimate(ports, order.model, order.generation)
+    except InvalidRequest as error:
+        raise _in_wire_words(error, order.names, order.generation) from error
+
+
+_REPLAYED: Final = (b"idempotent-replayed", b"true")
+
+
 def task_headers(task: Task) -> Headers:
-    """Return the headers of every answer about one task."""
-    return [(b"x-filmgate-task-id", task.id.encode())]
+    """Return the headers of every answer about one task: which it is, and what it holds or did cost."""
+    if task.ended:
+        cost = (b"x-filmgate-credits-charged", str(credits_of(task.charged)).encode())
+    else:
+        cost = (b"x-filmgate-credits-held", str(credits_of(task.quote.amount)).encode())
+    return [(b"x-filmgate-task-id", task.id.encode()), cost]
 
 
-def _in_wire_words(error: InvalidRequest, wish: Wish, generation: Generation) -> InvalidRequest:
+async def _unheard(ports: Ports, call: Call, order: Order, generation: Generation) -> Task | None:
+    """Return the task of this very submission whose answer the client never got, if it now tries again.
+
+    Stock clients repeat a POST whose connection broke, without any key. Only their counter tells
+    such a retry from a second, equal wish.
+    """
+    retries = call.header(b"x-stainless-retry-count") or ""
+    if not retries.strip("0").isdecimal() or order.out_task_id or call.header(b"idempotency-key"):
+        return None
+    task_id = call.undelivered.take(call.key.identity, fingerprint(order.model.id, generation))
+    if task_id is None:
+        return None
+    try:
+        return await read_task(ports, call.key, task_id)
+    except TaskNotFound:  # deleted since
+        return None
+
+
+def _tell_once_more(call: Call, task: Task) -> None:
+    """Have this task remembered if its submitter is gone before the answer."""
+    call.if_undelivered = partial(call.undelivered.note, task.key_id, task.fingerprint, task.id)
+
+
+def _in_wire_words(error: InvalidRequest, names: Mapping[str, str], generation: Generation) -> InvalidRequest:
     """Name the field that brought the input which no provider here can use."""
     if error.param not in set(MediaKind) or not generation.media:
         return error
-    field_name = wish.names.get(f"{error.param}s", f"{error.param}s")
+    field_name = names.get(f"{error.param}s", f"{error.param}s")
     return InvalidRequest(f"{field_name}: {error.message}", param=field_name)
 
 

@@ -9,9 +9,9 @@ import pytest
 from filmgate.api.files import PIECE_BYTES
 from filmgate.api.links import STEADY_S, Links
 from filmgate.core.generation import OutputKind
-from filmgate.core.task import Output
+from filmgate.core.task import Output, Status
 from tests.calls import WEB, Client, clients
-from tests.fakes import World, a_world, an_output
+from tests.fakes import World, a_task, a_world, an_output
 
 FILM = bytes(range(256)) * 8_000  # four pieces
 
@@ -21,7 +21,7 @@ def a_stored_film(*, mime: str = "video/mp4") -> tuple[World, Client, Output]:
     (client,) = clients(world, "ada")
     output = replace(an_output(OutputKind.VIDEO, content=FILM), mime=mime)
     world.blobs.put(FILM)
-    world.store.outputs[output.blob] = output
+    world.put(a_task(Status.SUCCEEDED, outputs=(output,)))
     return world, replace(client, key=None), output
 
 
@@ -46,6 +46,8 @@ async def test_a_link_serves_the_file_without_a_key() -> None:
         "content-disposition": "inline",
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
+        "access-control-allow-origin": "*",
+        "access-control-expose-headers": "*",
     }
 
 

@@ -1,5 +1,7 @@
 """Forms as the values that JSON would have given."""
 
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +27,15 @@ NESTED: dict[str, tuple[list[tuple[str, str]], Any]] = {
     ),
     "objects in a list, some without a field": (
         [("f[][t]", "1"), ("f[][t]", "2"), ("f[][u]", "3")],
-        {"f": [{"t": "1"}, {"t": "2", "u": "3"}]},
+        {"f": [{"t": "1", "u": "3"}, {"t": "2"}]},
+    ),
+    "objects in a list, name by name as the newest OpenAI client sends them": (
+        [("f[][t]", "1"), ("f[][t]", "2"), ("f[][u][url]", "3"), ("f[][u][url]", "4")],
+        {"f": [{"t": "1", "u": {"url": "3"}}, {"t": "2", "u": {"url": "4"}}]},
+    ),
+    "lists in objects in a list": (
+        [("f[][t]", "1"), ("f[][u][]", "a"), ("f[][u][]", "b"), ("f[][t]", "2"), ("f[][u][]", "c")],
+        {"f": [{"t": "1", "u": ["a", "b"]}, {"t": "2", "u": ["c"]}]},
     ),
 }
 
@@ -70,16 +80,57 @@ def test_urlencoded_bytes_that_are_no_text_are_refused(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_multipart_reads_the_same_in_whatever_pieces_it_comes(size: int) -> None:
-    parts = [("prompt", "a café\r\nat night"), ("urls", "1"), ("urls", "2"), ("a[b]", ""), ("file@", "PNG")]
+def test_multipart_reads_the_same_in_whatever_pieces_it_comes(size: int, tmp_path: Path) -> None:
+    parts = [
+        ("prompt", "a café\r\nat night"),
+        ("urls", "1"),
+        ("urls", "2"),
+        ("a[b]", ""),
+        ("file@", "PNG\r\n"),
+    ]
     body = multipart(parts)
-    form = Multipart(BOUNDARY.encode())
+    form = Multipart(BOUNDARY.encode(), tmp_path, text_bytes=1_000)
 
     for start in range(0, len(body), size):
         form.feed(body[start : start + size])
 
-    assert form.fields() == {"prompt": "a café\r\nat night", "urls": ["1", "2"], "a": {"b": ""}}
-    assert form.files == ["file"]
+    assert form.fields() == {
+        "prompt": "a café\r\nat night",
+        "urls": ["1", "2"],
+        "a": {"b": ""},
+        "file": "upload:0/image/png",
+    }
+    assert [(upload.name, upload.mime, upload.path.read_bytes()) for upload in form.uploads] == [
+        ("file", "image/png", b"PNG\r\n")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        ('filename="a.png"', "image/png"),
+        ('filename="clip.mp4"\r\ncontent-type: application/octet-stream', "video/mp4"),
+        ('filename="a.png"\r\ncontent-type: Image/WebP; q=1', "image/webp"),
+        ('filename="a"', "application/octet-stream"),
+        ('filename="../../etc/passwd"\r\ncontent-type: no/such/thing', "application/octet-stream"),
+        ('filename=""', "application/octet-stream"),
+    ],
+)
+def test_a_file_is_of_the_type_that_it_or_its_name_says(head: str, mime: str, tmp_path: Path) -> None:
+    body = multipart([("f", "x")]).replace(b'"f"', b'"f"; ' + head.encode())
+
+    form = form_of(body, tmp_path)
+
+    assert form.fields() == {"f": f"upload:0/{mime}"}
+    assert [path.name for path in tmp_path.iterdir()] == ["0"], "no name of a client's is a path here"
+
+
+def test_files_of_one_name_are_a_list(tmp_path: Path) -> None:
+    body = multipart([("images[]@", "1"), ("images[]@", "2"), ("images[]", "https://a.example/3.png")])
+
+    assert form_of(body, tmp_path).fields() == {
+        "images": ["upload:0/image/png", "upload:1/image/png", "https://a.example/3.png"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -92,16 +143,19 @@ def test_multipart_reads_the_same_in_whatever_pieces_it_comes(size: int) -> None
         multipart([("a", "1")]).replace(b'"a"', b'"\xff"'),
         multipart([("a", "1")]).replace(b"\r\n1", b"\r\n\xff"),
         multipart([("a", "1")] * 1_001),
+        multipart([("a@", "1")] * 33),
+        multipart([("a", "x" * 300_000)] * 4),
         multipart([("a", "x" * 400_001)]),
         multipart([("a", "1")]).replace(b"\r\n\r\n", b"\r\n" + b"x-y: z\r\n" * 1_000 + b"\r\n"),
     ],
 )
-def test_broken_multipart_is_refused(body: bytes) -> None:
+def test_broken_multipart_is_refused(body: bytes, tmp_path: Path) -> None:
     with pytest.raises(FilmgateError):
-        fields_of(body)
+        form_of(body, tmp_path).fields()
 
 
-def fields_of(body: bytes) -> object:
-    form = Multipart(BOUNDARY.encode())
-    form.feed(body)
-    return form.fields()
+def form_of(body: bytes, directory: Path) -> Multipart:
+    form = Multipart(BOUNDARY.encode(), directory, text_bytes=1_000_000)
+    with closing(form):
+        form.feed(body)
+    return form

@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from filmgate.core.generation import Generation
 from filmgate.core.task import Status
 from tests.calls import Client, clients
-from tests.fakes import World, a_task, a_world
+from tests.fakes import NOON, World, a_task, a_world
 
 SUBMIT = "/v1/tasks/submit"
 QUERY = "/v1/tasks/query"
@@ -237,3 +239,113 @@ async def test_a_thousand_hostile_idempotency_keys_are_refused_and_leave_no_trac
         assert reply.json["error"]["code"] == "invalid_param"
 
     assert not world.store.rows
+
+
+# --- pictures, first frames ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["seedream-v4", "seedream-4.5", "nano-banana-pro", "gpt-image-2"])
+async def test_picture_models_are_on_the_same_queue(model: str) -> None:
+    world, ada = bytespike()
+
+    reply = await ada.post(SUBMIT, {"model": model, "params": {"prompt": "a", "n": 2, "size": "1024x1024"}})
+
+    (row,) = world.store.rows.values()
+    assert (reply.status, reply.json["provider"]) == (200, "studio")
+    assert (row.task.generation.n, row.task.generation.duration_s) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels"), [("1k", (1024, 1024)), ("1K", (1024, 1024)), ("720p", (960, 960))]
+)
+async def test_a_size_may_be_a_resolution(size: str, pixels: tuple[int, int]) -> None:
+    world, ada = bytespike()
+
+    await ada.post(SUBMIT, {"model": "studio-image", "prompt": "a", "size": size})
+
+    (row,) = world.store.rows.values()
+    assert (row.task.generation.width, row.task.generation.height) == pixels
+
+
+async def test_a_first_frame_may_be_written_out_in_small() -> None:
+    world, ada = bytespike()
+    params = {"prompt": "a", "image_init": "data:image/png;base64,AAAA"}
+
+    reply = await ada.post(SUBMIT, {"model": "studio", "params": params})
+
+    (row,) = world.store.rows.values()
+    assert reply.status == 200
+    assert row.task.generation.media[0].blob is not None
+
+
+async def test_a_body_of_more_than_a_mebibyte_is_413() -> None:
+    world, ada = bytespike()
+    params = {"prompt": "a", "image_init": "data:image/png;base64," + "A" * 2**20}
+
+    reply = await ada.post(SUBMIT, {"model": "studio", "params": params})
+
+    assert (reply.status, reply.json["error"]["code"]) == (413, "body_too_large")
+    assert not world.store.rows
+
+
+# --- our list -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", [5, 4, 3, 2, 1]),
+        ("order=asc", [1, 2, 3, 4, 5]),
+        ("status=completed", [2]),
+        ("status=pending&kind=video", [5, 4, 1]),
+        ("kind=image", [3]),
+        ("model=sora2", [4]),
+        ("dialect=loova", [5]),
+        ("dialect=nobody", []),
+        ("created_after=2026-11-20T12:00:01Z", [5, 4]),
+        ("created_before=1795176001", [3, 2, 1]),
+        ("created_after=1795176001&created_before=1795176002", [4]),
+        ("limit=2", [5, 4]),
+        ("limit=2&before={1}", [3, 2]),
+        ("limit=2&after={4}", [3, 2]),
+    ],
+)
+async def test_tasks_are_listed_by_what_they_are(query: str, found: list[int]) -> None:
+    world, ada = bytespike()
+    a_picture = Generation(prompt="a", width=64, height=64)
+    tasks = [
+        a_task(n=1),
+        a_task(Status.SUCCEEDED, n=2),
+        a_task(Status.RUNNING, n=3, generation=a_picture),
+        a_task(n=4, model="sora2", model_id="sora-2", created_at=NOON + timedelta(seconds=1)),
+        a_task(n=5, dialect="loova", created_at=NOON + timedelta(seconds=2)),
+    ]
+    ids = {n: world.put(task).id for n, task in enumerate(tasks, 1)}
+    world.put(a_task(n=9, key_id="key_bob"))
+    for n, task_id in ids.items():
+        query = query.replace(f"{{{n}}}", task_id)
+
+    page = (await ada.get(f"/v1/tasks/list?{query}")).json
+
+    assert [task["task_id"] for task in page["data"]] == [ids[n] for n in found]
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("status=queued", "status"),
+        ("kind=tape", "kind"),
+        ("model=nobody", "model"),
+        ("created_after=yesterday", "created_after"),
+        ("created_after=2026-11-20T12:00:00", "created_after"),
+        ("after=x", "after"),
+    ],
+)
+async def test_a_list_that_cannot_be_names_its_parameter(query: str, param: str) -> None:
+    _, ada = bytespike()
+
+    reply = await ada.get(f"/v1/tasks/list?{query}")
+
+    assert (reply.status, reply.json["error"]["param"]) == (400, param)

@@ -48,7 +48,6 @@ def loova() -> Client:
         ({"prompt": "a", "image_urls": ["ftp://x.example/a"]}, "image_urls[0]: must be an http(s) URL"),
         ({"prompt": "a", "image_urls": [A, 7]}, "image_urls[1]: must be a valid string"),
         ({"prompt": "a", "image_urls": "not a url"}, "image_urls[0]: must be an http(s) URL"),
-        ({"prompt": "a", "image_urls": ["data:image/png;base64,AAAA"]}, "image_urls[0]: data URIs are not"),
         ({"prompt": "a", "image_urls": {"a": A}}, "image_urls: "),
         ({"prompt": 7, "duration": "x"}, "prompt: must be a valid string; duration: must be a whole number"),
     ],
@@ -134,15 +133,73 @@ async def test_a_poll_without_an_id_is_400(query: str) -> None:
     assert (reply.status, reply.json["message"]) == (400, "task_id: is required")
 
 
-async def test_a_file_is_refused_and_not_left_out_in_silence() -> None:
+async def media_of(*parts: tuple[str, str], path: str = PATH) -> list[tuple[MediaKind, bool]]:
+    """Return the kind of each input that a form brings, and whether it came as a file."""
+    world = a_world()
+    (ada,) = clients(world, "ada")
+    reply = await ada.post_form(path, [("prompt", "a"), *parts])
+    assert reply.status == 200, reply.body
+    (row,) = world.store.rows.values()
+    return [(media.kind, media.blob is not None) for media in row.task.generation.media]
+
+
+async def test_files_are_sorted_by_their_types() -> None:
+    parts = [("files@audio/mpeg", "ID3 a"), ("files@video/mp4", "\0\0\0\x18ftyp"), ("files@image/webp", "a")]
+
+    assert await media_of(*parts) == [(kind, True) for kind in MediaKind]
+
+
+async def test_addresses_beat_files_of_the_same_kind_alone() -> None:
+    parts = [
+        ("files@image/png", "dropped"),
+        ("files@audio/wav", "RIFF"),
+        ("image_urls", A),
+        ("image_urls", B),
+    ]
+
+    assert await media_of(*parts) == [
+        (MediaKind.IMAGE, False),
+        (MediaKind.IMAGE, False),
+        (MediaKind.AUDIO, True),
+    ]
+
+
+async def test_the_older_form_takes_files_too() -> None:
+    world = a_world()
+    (ada,) = clients(world, "ada")
+    params = '{"prompt": "a", "file_paths": ["https://x.example/b.mp4"]}'
+
+    await ada.post_form("/v1/img2vid", [("params", params), ("files@", "PNG")])
+
+    (row,) = world.store.rows.values()
+    kinds = [(media.kind, media.blob is not None) for media in row.task.generation.media]
+    assert kinds == [(MediaKind.IMAGE, True), (MediaKind.VIDEO, False)]
+
+
+@pytest.mark.parametrize("part", [("files@text/plain", "a"), ("files", "a.png"), ("files[]", "7")])
+async def test_a_file_of_no_kind_is_refused_and_not_left_out_in_silence(part: tuple[str, str]) -> None:
     world = a_world()
     (ada,) = clients(world, "ada")
 
-    reply = await ada.post_form(PATH, [("prompt", "a"), ("files@", "PNG")])
+    reply = await ada.post_form(PATH, [("prompt", "a"), part])
 
     assert reply.status == 400
-    assert reply.json["message"].startswith("files: files cannot be sent in this version")
+    assert reply.json["message"].startswith("files: each must be a part of the form")
     assert not world.store.rows
+
+
+async def test_a_tenth_picture_is_one_too_many() -> None:
+    reply = await loova().post_form(PATH, [("prompt", "a"), *[("files@", "PNG")] * 10])
+
+    assert reply.status == 400
+    assert reply.json["message"].startswith("image_urls: ")
+
+
+@pytest.mark.parametrize("prompt", ["@Image1 and @Image9", "@Video1", "@", "@image_1", "mail a@b.example"])
+async def test_a_reference_in_the_prompt_is_words_to_us(prompt: str) -> None:
+    reply = await loova().post(PATH, {"prompt": prompt, "image_urls": [A]})
+
+    assert reply.status == 200
 
 
 async def test_an_input_that_no_provider_here_can_use_is_named_by_its_field() -> None:

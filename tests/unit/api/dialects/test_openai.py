@@ -1,13 +1,14 @@
 """Videos: lists, content, and what OpenAI's and Token360's clients expect."""
 
+from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from filmgate.core.generation import Generation, OutputKind
-from filmgate.core.task import Status
+from filmgate.core.generation import Generation, MediaKind, MediaRole, OutputKind
+from filmgate.core.task import Output, Status
 from tests.calls import WEB, Client, clients
 from tests.fakes import World, a_task, a_world, an_output
 
@@ -72,7 +73,14 @@ async def test_a_request_that_is_wrong_names_its_field(fields: dict[str, Any], p
     [
         ({"frame_images": [frame("last_frame")]}, "frame_images: a last frame needs a first one"),
         ({"frame_images": [frame("first_frame"), frame("first_frame")]}, "frame_images: each frame may"),
-        ({"frame_images": [frame("first_frame")], "input_reference": A}, "input_reference: frame_images has"),
+        ({"frame_images": [frame("first_frame")], "input_reference": A}, "first_frame: is given twice"),
+        ({"first_frame": A, "input_reference": B}, "first_frame: is given twice"),
+        ({"frame_images": [frame("first_frame")], "first_frame": B}, "first_frame: is given twice"),
+        ({"last_frame": A}, "last_frame: a last frame needs a first one"),
+        (
+            {"frame_images": [frame("first_frame"), frame("last_frame")], "last_frame": B},
+            "last_frame: frame_images has a last frame already",
+        ),
         ({"mode": "extend"}, "mode: extending a video is not available"),
         ({"metadata": {"a": "x" * 20_000}}, "metadata: is larger than"),
     ],
@@ -130,8 +138,6 @@ async def test_the_first_answer_says_how_often_to_ask() -> None:
         ("POST", "/v1/videos/extensions"),
         ("POST", "/v1/videos/characters"),
         ("GET", "/v1/videos/characters/char_1"),
-        ("POST", "/v1/videos/task_1/remix"),
-        ("DELETE", "/v1/videos/task_1"),
     ],
 )
 async def test_what_does_not_exist_yet_says_so(method: str, path: str) -> None:
@@ -141,6 +147,144 @@ async def test_what_does_not_exist_yet_says_so(method: str, path: str) -> None:
 
     assert reply.status == 400
     assert "not available in this version" in reply.json["error"]["message"]
+
+
+# --- frames, files ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["input_reference", "first_frame"])
+async def test_a_first_and_a_last_frame_go_in(first: str) -> None:
+    world, ada = videos()
+    parts = [("model", "studio"), ("prompt", "a"), (f"{first}@", "dusk"), ("last_frame", B)]
+
+    reply = await ada.post_form(VIDEOS, parts)
+
+    (row,) = world.store.rows.values()
+    media = row.task.generation.media
+    assert [one.role for one in media] == [MediaRole.FIRST_FRAME, MediaRole.LAST_FRAME]
+    assert [one.blob is None for one in media] == [False, True]
+    assert reply.json["parameters"]["video_mode"] == "i2v_first_last_frame"
+
+
+async def test_adaptive_is_the_shape_of_the_first_picture() -> None:
+    _, ada = videos()
+    picture = "data:image/png;base64," + b64encode(PNG).decode()
+    fields = {"model": "studio", "prompt": "a", "aspect_ratio": "adaptive", "input_reference": picture}
+
+    reply = await ada.post(VIDEOS, fields)
+
+    assert (reply.json["size"], reply.json["parameters"]["aspect_ratio"]) == ("720x1280", "adaptive")
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x09\0\0\0\x10"  # 9 x 16
+
+
+# --- remix, cancel, delete ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [False, True])
+async def test_a_remix_is_the_same_film_with_another_prompt(form: bool) -> None:  # noqa: FBT001
+    world, ada = videos()
+    source = world.put(a_task(Status.SUCCEEDED, model="sora-2", model_id="sora-2"))
+    world.blobs.put(b"film")
+    path = f"{VIDEOS}/{source.id}/remix"
+
+    reply = await (
+        ada.post_form(path, [("prompt", "in rain")]) if form else ada.post(path, {"prompt": "in rain"})
+    )
+
+    assert reply.status == 200, reply.body
+    made = world.store.rows[reply.json["id"]].task
+    (clip,) = made.generation.media
+    assert (clip.kind, clip.role, clip.blob) == (MediaKind.VIDEO, MediaRole.SOURCE, source.outputs[0].blob)
+    assert reply.json["remixed_from_video_id"] == made.remixed_from == source.id
+    shown = ("model", "seconds", "size", "prompt")
+    assert [reply.json[name] for name in shown] == ["sora-2", "5", "1280x720", "in rain"]
+    assert made.quote.amount > 0
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.SUCCEEDED])
+async def test_what_is_not_completed_is_not_remixed(status: Status) -> None:
+    world, ada = videos()
+    source = world.put(a_task(status))
+
+    reply = await ada.post(f"{VIDEOS}/{source.id}/remix", {"prompt": "in rain"})
+
+    assert (reply.status, reply.json["error"]["param"]) == (400, "video_id")
+    assert len(world.store.rows) == 1
+
+
+@pytest.mark.parametrize("fields", [{}, {"prompt": ""}, {"prompt": " "}, {"prompt": 7}])
+async def test_a_remix_needs_a_prompt(fields: dict[str, Any]) -> None:
+    world, ada = videos()
+    source = world.put(a_task(Status.SUCCEEDED))
+
+    reply = await ada.post(f"{VIDEOS}/{source.id}/remix", fields)
+
+    assert (reply.status, reply.json["error"]["param"]) == (400, "prompt")
+
+
+async def test_pictures_are_not_remixed() -> None:
+    world, ada = videos()
+    picture = Generation(prompt="a", width=64, height=64)
+    source = world.put(a_task(Status.SUCCEEDED, generation=picture, outputs=(an_output(OutputKind.IMAGE),)))
+
+    assert (await ada.post(f"{VIDEOS}/{source.id}/remix", {"prompt": "a"})).status == 400
+
+
+@pytest.mark.parametrize(("outputs", "status"), [((an_output(),), 404), ((), 410)])
+async def test_a_film_that_is_no_longer_kept_is_neither_remixed_nor_sent(
+    outputs: tuple[Output, ...], status: int
+) -> None:
+    world, ada = videos()
+    source = world.put(a_task(Status.SUCCEEDED, outputs=outputs))
+
+    remix = await ada.post(f"{VIDEOS}/{source.id}/remix", {"prompt": "a"})
+    content = await ada.get(f"{VIDEOS}/{source.id}/content?format=binary")
+
+    assert (remix.status, content.status) == (400, status)
+    assert "no longer kept" in remix.json["error"]["message"]
+
+
+async def test_a_cancelled_video_has_failed_and_costs_nothing() -> None:
+    world, ada = videos()
+    made = await ada.post(VIDEOS, {"model": "studio", "prompt": "a"})
+
+    reply = await ada.post(f"{VIDEOS}/{made.json['id']}/cancel", {})
+    again = await ada.post(f"{VIDEOS}/{made.json['id']}/cancel", {})
+
+    assert (reply.json["status"], reply.json["error"]["code"]) == ("failed", "cancelled")
+    assert again.json == reply.json
+    assert reply.headers["x-filmgate-credits-charged"] == "0"
+    assert world.store.books_["acct_ada"].held == 0
+
+
+async def test_a_deleted_video_is_gone_and_its_hold_with_it() -> None:
+    world, ada = videos()
+    made = await ada.post(VIDEOS, {"model": "studio", "prompt": "a"})
+    path = f"{VIDEOS}/{made.json['id']}"
+
+    deleted = await ada.ask("DELETE", path)
+
+    assert deleted.json == {"id": made.json["id"], "object": "video.deleted", "deleted": True}
+    assert [(await ada.ask(method, path)).status for method in ("GET", "DELETE")] == [404, 404]
+    assert (await ada.get(VIDEOS)).json["data"] == []
+    assert (await ada.get(f"/v1/tasks/query?task_id={made.json['id']}")).status == 404
+    assert world.store.books_["acct_ada"].held == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"), [("DELETE", ""), ("POST", "/cancel"), ("POST", "/remix"), ("GET", "/content")]
+)
+async def test_what_is_somebody_elses_is_not_touched(method: str, rest: str) -> None:
+    world = a_world(ada=1, bob=1)
+    _, bob = clients(world, "ada", "bob")
+    task = world.put(a_task())
+
+    reply = await bob.ask(method, f"{VIDEOS}/{task.id}{rest}", [b'{"prompt": "a"}'])
+
+    assert reply.status == 404
+    assert world.store.rows[task.id].task == task
 
 
 # --- list ---------------------------------------------------------------------------------------
@@ -339,7 +483,8 @@ async def test_models_are_filtered() -> None:
     images = (await ada.get("/v1/models?capability=image_generation")).json["data"]
     families = (await ada.get("/v1/models?family=google&family=openai")).json["data"]
 
-    assert {model["id"] for model in images} == {"studio-image", "sandbox-image"}
+    assert {"studio-image", "sandbox-image", "seedream-4"} <= {model["id"] for model in images}
+    assert {modality for model in images for modality in model["output_modalities"]} == {"image"}
     assert {model["family"] for model in families} == {"google", "openai"}
 
 

@@ -1,10 +1,64 @@
 """The list of models: the union of what OpenAI's, Token360's and ByteSpike's clients read."""
 
+from typing import Literal, TypedDict
+
+from pydantic import Field
+
 from filmgate.api.call import Call
 from filmgate.api.dialect import Json
+from filmgate.api.schema import Body
 from filmgate.core.catalogue import Catalogue, Model, ModelKind
 from filmgate.core.errors import ModelUnavailable
 from filmgate.core.pricing import Unit, credits_of
+
+
+class ModelQuery(Body):
+    """Which models; each may be given again and again."""
+
+    capability: list[str] | None = Field(None, description="`video_generation` or `image_generation`.")
+    family: list[str] | None = Field(None, description="As `family` of a model.")
+
+
+class ModelLimits(TypedDict):
+    """What a model takes. `any_size` is every even size besides those that are named."""
+
+    duration_s: list[int] | None
+    default_duration_s: int | None
+    aspect_ratios: list[str]
+    resolutions: list[str]
+    sizes: list[str]
+    any_size: bool
+    n: int
+    inputs: dict[str, int]
+
+
+class ModelObject(TypedDict):
+    """One model. `price` is in credits; `provider` is what runs it here."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    family: str
+    capabilities: list[str]
+    input_modalities: list[str]
+    output_modalities: list[str]
+    context_window: int | None
+    max_output_tokens: int | None
+    pricing_url: str | None
+    aliases: list[str]
+    available: bool
+    provider: str | None
+    limits: ModelLimits
+    price: dict[str, float]
+    expected_seconds: int
+
+
+class ModelList(TypedDict):
+    """The models that can run here."""
+
+    object: Literal["list"]
+    data: list[ModelObject]
 
 
 def list_models(call: Call, catalogue: Catalogue) -> Json:

@@ -1,12 +1,13 @@
 """Our tasks and errors as video objects: a superset that OpenAI's and Token360's clients both read."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, Literal, TypedDict
 
 from filmgate.api.dialect import Json, View
 from filmgate.api.shapes import shown_ratio, shown_resolution
 from filmgate.api.times import unix, unix_or_none
 from filmgate.core import errors
+from filmgate.core.delivery import Delivery
 from filmgate.core.errors import FilmgateError
 from filmgate.core.generation import MediaKind, MediaRole, OutputKind
 from filmgate.core.task import Status, Task
@@ -20,12 +21,108 @@ STATUSES: Final[Mapping[Status, str]] = {
 }
 
 
+class VideoParameters(TypedDict):
+    """What is made, as it was asked for or by default."""
+
+    duration: int
+    resolution: str
+    aspect_ratio: str
+    seed: int | None
+    audio: bool
+    watermark: bool
+    video_mode: Literal["t2v", "i2v_first_frame", "i2v_first_last_frame", "reference", "remix"]
+
+
+class VideoContent(TypedDict):
+    """What goes with a finished film."""
+
+    last_frame_url: str | None
+    thumbnail_url: str | None
+
+
+class VideoError(TypedDict):
+    """Why a video failed."""
+
+    code: str
+    message: str
+
+
+class Video(TypedDict):
+    """A task as a video object. Times are Unix seconds, `seconds` is a text, as OpenAI has it."""
+
+    id: str
+    object: Literal["video"]
+    model: str
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    progress: int
+    created_at: int
+    updated_at: int
+    completed_at: int | None
+    expires_at: int | None
+    prompt: str
+    seconds: str
+    size: str
+    duration: int
+    parameters: VideoParameters
+    url: str | None
+    video_url: str | None
+    content: VideoContent
+    remixed_from_video_id: str | None
+    error: VideoError | None
+    request_id: str | None
+    metadata: dict[str, Any]
+    provider: str
+
+
+class VideoList(TypedDict):
+    """A page of videos."""
+
+    object: Literal["list"]
+    data: list[Video]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class VideoDeleted(TypedDict):
+    """What is said of a deleted video."""
+
+    id: str
+    object: Literal["video.deleted"]
+    deleted: bool
+
+
+class ContentLink(TypedDict):
+    """A link to the content, good for `expires_in` seconds without a key."""
+
+    url: str
+    video_id: str
+    expires_in: int
+
+
+class ErrorDetail(TypedDict):
+    """What went wrong. `code` is the HTTP status as a text."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIError(TypedDict):
+    """A refused request."""
+
+    error: ErrorDetail
+
+
 def write_task(task: Task, view: View) -> Json:
     """Return a task as a video object."""
     generation = task.generation
     url = frame = thumbnail = None
     if task.status is Status.SUCCEEDED:
-        found = list(zip(task.outputs, view.links.to(*task.outputs), strict=True))
+        found = list(
+            zip(task.outputs, view.links.to(*task.outputs, until=task.result_expires_at), strict=True)
+        )
         links = {output.kind: link for output, link in reversed(found)}  # of each kind the first
         url = links.get(OutputKind.VIDEO) or links.get(OutputKind.IMAGE)
         frame = links.get(OutputKind.LAST_FRAME)
@@ -39,7 +136,7 @@ def write_task(task: Task, view: View) -> Json:
         "created_at": unix(task.created_at),
         "updated_at": unix(task.updated_at),
         "completed_at": unix_or_none(task.finished_at),
-        "expires_at": unix_or_none(task.result_expires_at),
+        "expires_at": unix_or_none(task.result_expires_at) if task.status is Status.SUCCEEDED else None,
         "prompt": generation.prompt,
         "seconds": str(generation.duration_s),
         "size": f"{generation.width}x{generation.height}",
@@ -56,7 +153,7 @@ def write_task(task: Task, view: View) -> Json:
         "url": url,
         "video_url": url,
         "content": {"last_frame_url": frame, "thumbnail_url": thumbnail},
-        "remixed_from_video_id": None,
+        "remixed_from_video_id": task.remixed_from,
         "error": _error(task),
         "request_id": task.request_id,
         "metadata": dict(task.metadata),
@@ -77,6 +174,8 @@ def _error(task: Task) -> Json | None:
 
 def _mode(task: Task) -> str:
     """Return Token360's word for what goes in."""
+    if task.remixed_from is not None:
+        return "remix"
     roles = {(media.kind, media.role) for media in task.generation.media}
     if (MediaKind.IMAGE, MediaRole.LAST_FRAME) in roles:
         return "i2v_first_last_frame"
@@ -91,6 +190,7 @@ _TYPES: Final[Mapping[type[FilmgateError], str]] = {
     errors.InsufficientCredits: "insufficient_balance",
     errors.NotFound: "not_found_error",
     errors.QueueFull: "rate_limit_error",
+    errors.TooManyStreams: "rate_limit_error",
 }
 
 
@@ -106,3 +206,16 @@ def write_error(error: FilmgateError, status: int, _trace_id: str) -> Json:
             "code": str(status),
         }
     }
+
+
+EVENTS: Final[Mapping[Status, str]] = {
+    Status.SUCCEEDED: "video.completed",
+    Status.FAILED: "video.failed",
+    Status.CANCELLED: "video.failed",
+}
+
+
+def write_envelope(task: Task, delivery: Delivery) -> Json:
+    """Return what OpenAI's clients find around the video in a webhook, and Token360's `request_id`."""
+    found: Json = {"id": delivery.id, "object": "event", "created_at": unix(delivery.created_at)}
+    return found if task.request_id is None else found | {"request_id": task.request_id}
