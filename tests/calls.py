@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -11,7 +13,7 @@ from filmgate.api.app import App, create_app
 from filmgate.api.web import Web
 from tests.fakes import World
 
-WEB: Final = Web(public_url="https://films.example", signing_key=b"signing-key" * 3)
+WEB: Final = Web(public_url="https://films.example", signing_key=b"signing-key" * 3, spool=Path(gettempdir()))
 BOUNDARY: Final = "a-boundary"
 
 
@@ -48,7 +50,7 @@ class Client:
         return await self.ask("POST", path, [body], {"content-type": "application/json", **(headers or {})})
 
     async def post_form(self, path: str, parts: Iterable[tuple[str, str]]) -> Reply:
-        """Send a multipart form of texts; a name that ends in @ is a file."""
+        """Send a multipart form; `name@` is a picture's file, `name@video/mp4` one of that type."""
         headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
         return await self.ask("POST", path, [multipart(parts)], headers)
 
@@ -105,7 +107,8 @@ def multipart(parts: Iterable[tuple[str, str]]) -> bytes:
     """Return a multipart body."""
     text = ""
     for name, value in parts:
-        file = '; filename="a.png"\r\ncontent-type: image/png' if name.endswith("@") else ""
-        head = f'content-disposition: form-data; name="{name.rstrip("@")}"{file}'
+        name, at, mime = name.partition("@")  # noqa: PLW2901
+        file = f'; filename="a.bin"\r\ncontent-type: {mime or "image/png"}' if at else ""
+        head = f'content-disposition: form-data; name="{name}"{file}'
         text += f"--{BOUNDARY}\r\n{head}\r\n\r\n{value}\r\n"
     return (text + f"--{BOUNDARY}--\r\n").encode()

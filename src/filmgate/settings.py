@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from filmgate.core.errors import InvalidSettings
+from filmgate.net.addresses import Fence
 from filmgate.ports import Policy
 from filmgate.ports.provider import Registry, Spec
 from filmgate.providers import registry
@@ -25,7 +27,7 @@ DEFAULT: Final = "default"
 HIDDEN: Final = "(hidden)"
 # Said by the environment, but not to the service.
 _FOR_TESTS: Final = "FILMGATE_TEST_"
-_NOT_SETTINGS: Final = frozenset({CONFIG, "FILMGATE_REQUIRE_BROWSER"})
+_NOT_SETTINGS: Final = frozenset({CONFIG, "FILMGATE_API_KEY", "FILMGATE_REQUIRE_BROWSER", "FILMGATE_URL"})
 
 
 def default_data() -> Path:
@@ -66,9 +68,18 @@ class Settings(BaseModel):
     account_queue: int = Field(1_000, ge=0, description="tasks of one account that may wait")
     total_queue: int = Field(100_000, ge=0, description="tasks that may wait in all")
     task_deadline_s: int = Field(6 * 3600, ge=1, description="how long a task may take, waiting included")
-    result_lifetime_s: int = Field(86_400, ge=60, description="how long a link to a result works")
+    link_lifetime_s: int = Field(86_400, ge=60, description="how long a link to a file works")
+    result_lifetime_s: int = Field(
+        30 * 86_400, ge=0, description="how long an ended task keeps its files; 0 is for ever"
+    )
     idempotency_s: int = Field(7 * 86_400, ge=60, description="how long an Idempotency-Key is remembered")
     graceful_shutdown_s: int = Field(10, ge=0, le=600, description="how long open requests may take to end")
+    streams: int = Field(10_000, ge=0, description="event streams that may be open at a time")
+    streams_per_key: int = Field(200, ge=0, description="of those, how many by one API key")
+    fetch_allow: tuple[str, ...] = Field(
+        (), description="private places that inputs and webhooks may be at: host:port, or 10.1.0.0/16"
+    )
+    fetch_timeout_s: int = Field(60, ge=1, le=600, description="how long one input may take to be fetched")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="json, console, or auto: console on a terminal"
     )
@@ -83,6 +94,17 @@ class Settings(BaseModel):
     @classmethod
     def _full_path(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  (links stay)
+
+    @field_validator("fetch_allow", mode="before")
+    @classmethod
+    def _list(cls, entries: object) -> object:
+        return re.split(r"[\s,]+", entries.strip()) if isinstance(entries, str) else entries
+
+    @field_validator("fetch_allow")
+    @classmethod
+    def _places(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        _ = Fence(entries)  # raises ValueError, and says which makes no sense
+        return entries
 
     @field_validator("public_url")
     @classmethod

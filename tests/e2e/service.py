@@ -1,6 +1,7 @@
 """A Filmgate of its own for a test: a real process on a free port, over a directory of its own."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -72,9 +73,23 @@ class Service:
 
     def stop(self) -> int:
         """Ask it to stop, and return its exit status."""
+        self.ask_to_stop()
+        return self.wait(30)
+
+    def ask_to_stop(self) -> None:
+        """Send it SIGTERM, and return at once."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=30)
+
+    def wait(self, timeout_s: float) -> int:
+        """Return its exit status once it has ended."""
+        assert self._process is not None
+        return self._process.wait(timeout=timeout_s)
+
+    def limit_files(self, size_bytes: int) -> None:
+        """Let no file of it grow past this, as if the disk were full; -1 lets them."""
+        hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size_bytes, hard))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another `filmgate` command over the same directory."""

@@ -318,6 +318,49 @@ def test_a_render_that_is_broken_off_leaves_nothing(
     wait_until(lambda: not alive(children), within_s=5)
 
 
+def test_files_go_into_a_render(machine: Machine) -> None:
+    machine.run("render", "a fox", "-o", "fox.png", "--model", "sandbox-image")
+
+    made = machine.answer(
+        "render", "it runs", "-o", "fox.mp4", "--model", "sandbox", "--image", "fox.png", "--last-frame",
+        "fox.png", "--reference", "fox.png", "--reference", "fox.png", "--no-watermark",
+    )  # fmt: skip
+    refused = machine.run("render", "it runs", "-o", "x.mp4", "--image", "fox.mp4", status=1)
+
+    assert made["size_bytes"] == (machine.home / "fox.mp4").stat().st_size
+    assert refused.stderr.splitlines()[-1].startswith("filmgate: --image: ")
+
+
+def test_a_server_renders_if_one_is_named(machine: Machine) -> None:
+    key = machine.key()
+    with machine.serving() as server:
+        by_option = machine.answer(
+            "render", "a fox", "-o", "a.mp4", "--model", "sandbox", "--url", server.url, "--key", key
+        )
+        machine.environ |= {"FILMGATE_URL": server.url, "FILMGATE_API_KEY": key}
+        by_environment = machine.answer("render", "a fox", "-o", "b.mp4", "--model", "sandbox")
+
+    listed = {task["id"] for task in machine.answer("tasks", "list")}
+    assert listed == {by_option["task"], by_environment["task"]}
+    assert (machine.home / "a.mp4").read_bytes() == (machine.home / "b.mp4").read_bytes()
+
+
+def test_a_render_that_is_broken_off_is_cancelled_on_its_server(machine: Machine) -> None:
+    key = machine.key()
+    with machine.serving() as server:
+        process = machine.start(
+            "render", "#stall", "-o", "a.mp4", "--model", "sandbox", "--url", server.url, "--key", key
+        )
+        wait_until(lambda: machine.answer("tasks", "list", "--status", "running"))
+
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SOON_S)
+
+    assert process.returncode == 130
+    assert machine.answer("tasks", "list", "--status", "cancelled")
+    assert not list(machine.home.glob("*a.mp4*"))
+
+
 # --- demo ---------------------------------------------------------------------------------------
 
 

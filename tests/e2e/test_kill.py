@@ -44,6 +44,7 @@ class Notes:
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)  # out_task_ids whose cancel was answered "cancelled"
     finished: dict[str, str] = field(default_factory=dict)  # out_task_id -> the final status someone saw
+    deleted: dict[str, int] = field(default_factory=dict)  # out_task_id -> credits it had cost
     answers: Counter[int] = field(default_factory=Counter)
 
 
@@ -86,7 +87,7 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
         assert notes.finished.get(out_task_id, task["status"]) == task["status"], "an end stays the end"
     assert 500 not in notes.answers, service.log.read_text()[-5000:]
 
-    billed = sum(task.get("credits_used", 0) for task in tasks.values())
+    billed = sum(task.get("credits_used", 0) for task in tasks.values()) + sum(notes.deleted.values())
     balance = json.loads(service.run("credits", "balance", "--json").stdout)
     assert _only_account(balance)["balance"] == CREDITS - billed, "the account paid for what succeeded, once"
     assert _only_account(balance)["held"] == 0, "nothing stays held once all tasks have ended"
@@ -100,7 +101,7 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
         f"{KILLS} kills, serving again after {statistics.median(restarts):.2f} s (median, "
         f"{max(restarts):.2f} at most), all ended {settled_s:.1f} s after the last; {len(tasks)} tasks, "
         + ", ".join(f"{n} {status}" for status, n in Counter(t["status"] for t in tasks.values()).items())
-        + f", {billed} credits billed"
+        + f", {len(notes.deleted)} deleted, {billed} credits billed"
     )
 
 
@@ -134,6 +135,12 @@ async def _client(
         seen = await _until_answered(notes, lambda: http.post("/v1/tasks/query", json=query))  # noqa: B023
         if seen.json()["status"] in {"completed", "failed", "cancelled"}:
             notes.finished[out_task_id] = seen.json()["status"]
+            if chance.random() < 0.15:
+                # What has ended can be deleted; a lost answer is asked for again, and is then 404.
+                gone = f"/v1/videos/{seen.json()['task_id']}"
+                answer = await _until_answered(notes, lambda: http.delete(gone))  # noqa: B023
+                assert answer.status_code in {200, 404}, answer.text
+                notes.deleted[out_task_id] = seen.json().get("credits_used", 0)
 
 
 async def _until_answered(notes: Notes, send: Callable[[], Any]) -> httpx2.Response:
@@ -155,15 +162,19 @@ async def _all_ended(http: httpx2.AsyncClient, notes: Notes) -> dict[str, dict[s
     """Return every accepted task at its end; fail if one is gone or does not end."""
     tasks: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + SETTLES_WITHIN_S
-    while len(tasks) < len(notes.accepted):
-        for out_task_id in notes.accepted.keys() - tasks.keys():
+    kept = notes.accepted.keys() - notes.deleted.keys()
+    while len(tasks) < len(kept):
+        for out_task_id in kept - tasks.keys():
             answer = await http.post("/v1/tasks/query", json={"out_task_id": out_task_id})
             assert answer.status_code == 200, f"{out_task_id} was accepted, and is lost: {answer.text}"
             if answer.json()["status"] in {"completed", "failed", "cancelled"}:
                 tasks[out_task_id] = answer.json()
-        open_ = notes.accepted.keys() - tasks.keys()
+        open_ = kept - tasks.keys()
         assert time.monotonic() < deadline, f"these do not end: {sorted(open_)[:10]}"
         await asyncio.sleep(0.2)
+    for out_task_id in notes.deleted:
+        answer = await http.post("/v1/tasks/query", json={"out_task_id": out_task_id})
+        assert answer.status_code == 404, f"{out_task_id} was deleted, and is there: {answer.text}"
     return tasks
 
 

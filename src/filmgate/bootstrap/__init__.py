@@ -4,11 +4,12 @@ import os
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from filmgate.blobs.local import LocalBlobs
 from filmgate.core.admission import Limits
@@ -16,14 +17,18 @@ from filmgate.core.catalogue import Catalogue, Model, read_models
 from filmgate.core.errors import InvalidSettings
 from filmgate.dispatch.hub import Hub
 from filmgate.ports import Backend, Ports
+from filmgate.ports.clock import Clock
 from filmgate.ports.dispatch import Dispatch
+from filmgate.ports.media import Intake
 from filmgate.ports.provider import Spec
+from filmgate.ports.sender import Sender
 from filmgate.ports.store import Job
 from filmgate.providers import registry
 from filmgate.settings import Settings
 from filmgate.store.sqlite import SqliteStore
 
 BLOBS: Final = "blobs"
+SPOOL: Final = "spool"  # what came in and is not looked into yet; emptied at start
 
 
 class SystemClock:
@@ -43,12 +48,34 @@ class Elsewhere:
         pass
 
 
+class _Absent:
+    """Stands for what only a serving process has: a command that asks for it has a bug."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (whatever it is, it is not there)
+        raise AssertionError(f"nothing here can {name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What a serving process has and a command does without: it costs as much to import as all the rest."""
+
+    dispatch: Dispatch
+    media: Intake
+    sender: Sender
+    providers: Mapping[str, Backend]
+
+
+_BESIDE: Final = Outside(
+    dispatch=Elsewhere(), media=cast("Intake", _Absent()), sender=cast("Sender", _Absent()), providers={}
+)
+
+
 @asynccontextmanager
 async def beside(settings: Settings) -> AsyncIterator[Ports]:
     """Open the data for a command, whether or not a server has it open as well."""
     store = open_store(settings, serving=False)
     try:
-        yield wire(settings, store, Hub(), Elsewhere(), {})
+        yield wire(settings, store, Hub(), SystemClock(), _BESIDE)
     finally:
         await store.close()
 
@@ -60,19 +87,19 @@ def open_store(settings: Settings, *, serving: bool) -> SqliteStore:
     return SqliteStore.open(settings.data, limits=limits(settings), serving=serving)
 
 
-def wire(
-    settings: Settings, store: SqliteStore, hub: Hub, dispatch: Dispatch, providers: Mapping[str, Backend]
-) -> Ports:
+def wire(settings: Settings, store: SqliteStore, hub: Hub, clock: Clock, outside: Outside) -> Ports:
     """Return all of the outside, as the settings want it."""
     return Ports(
         store=store,
-        dispatch=dispatch,
+        dispatch=outside.dispatch,
         signals=hub,
         blobs=LocalBlobs(settings.data / BLOBS),
-        clock=SystemClock(),
+        media=outside.media,
+        sender=outside.sender,
+        clock=clock,
         entropy=os.urandom,
         catalogue=catalogue(settings),
-        providers=providers,
+        providers=outside.providers,
         policy=settings.policy,
     )
 

@@ -3,7 +3,8 @@
 import logging
 import os
 import sys
-from typing import Any, Literal
+from contextlib import suppress
+from typing import IO, Any, BinaryIO, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -23,12 +24,28 @@ def start_logging(form: Literal["auto", "json", "console"], level: str) -> None:
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # A line for each submit: the way through the standard library would cost four times as much.
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr)
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unfailing(sys.stderr)))
         if console
-        else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        else structlog.BytesLoggerFactory(cast("BinaryIO", _Unfailing(sys.stderr.buffer))),
         cache_logger_on_first_use=True,
     )
     _start_logging_of_libraries(shared, last, level)
+
+
+class _Unfailing:
+    """A file that loses what it cannot write: a full disk, or its end, stops the log and nothing else."""
+
+    def __init__(self, file: IO[Any]) -> None:
+        self._file = file
+
+    def write(self, line: str | bytes) -> int:
+        with suppress(OSError, ValueError):
+            self._file.write(line)
+        return len(line)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.flush()
 
 
 def _start_logging_of_libraries(shared: list[Processor], last: list[Processor], level: str) -> None:

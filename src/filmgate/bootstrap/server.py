@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ import uvloop
 from filmgate.api.app import App, create_app
 from filmgate.api.limits import DeadlineProtocol
 from filmgate.api.web import Web
+from filmgate.bootstrap import SPOOL
 from filmgate.bootstrap.service import running
+from filmgate.bootstrap.webhooks import delivering
 from filmgate.core.errors import InvalidSettings
 from filmgate.ports import Ports
 from filmgate.settings import Settings
@@ -35,6 +38,7 @@ Announce = Callable[[Serving], None]
 log = structlog.get_logger("filmgate")
 
 KEEP_ALIVE_S = 75  # longer than pollers pause, and than the proxies in front of us keep a connection
+AT_ONCE_S = 2.0  # for the second signal: what has not let go by then is left where it is
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -89,14 +93,16 @@ async def _serve(settings: Settings, listener: socket.socket, announce: Announce
     )
     loop = asyncio.get_running_loop()
     for stop in STOPS:  # from now until the last child is gone, a signal only asks
-        loop.add_signal_handler(stop, server.handle_exit, stop, None)
+        loop.add_signal_handler(stop, server.ask_to_stop)
     listening = url_of(settings.host, listener)
     public_url = settings.public_url or listening
     async with running(settings, another_wrote=server.forget_keys) as ports:
-        server.config.app = server.app = create_app(ports, await _web(settings, ports, public_url))
+        web = await web_of(settings, ports, public_url)
+        server.config.app = server.app = create_app(ports, web)
         serving = Serving(url=public_url, listening=listening, keys=len(await ports.store.keys()))
         server.announce = lambda: announce(serving)
-        await server.serve(sockets=[listener])
+        async with delivering(ports, web):
+            await server.serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
@@ -113,6 +119,20 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.announce()
 
+    def ask_to_stop(self) -> None:
+        """Stop; asked a second time, at once: being killed is safe."""
+        if self.should_exit:
+            self.force_exit = True
+            hard = threading.Timer(AT_ONCE_S, os._exit, args=(1,))
+            hard.daemon = True
+            hard.start()
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.app is not None:
+            self.app.stop()  # who only waits would use up the time that others have to end
+        await super().shutdown(sockets)
+
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
 
@@ -121,9 +141,13 @@ async def _not_yet(*_: object) -> None:
     raise AssertionError("no connection is accepted before the application is there")
 
 
-async def _web(settings: Settings, ports: Ports, public_url: str) -> Web:
+async def web_of(settings: Settings, ports: Ports, public_url: str) -> Web:
+    """Return what the HTTP edge and the links in webhooks go by."""
     return Web(
         public_url=public_url,
         signing_key=await ports.store.secret("link-signing"),
-        link_lifetime_s=settings.result_lifetime_s,
+        spool=settings.data / SPOOL,
+        link_lifetime_s=settings.link_lifetime_s,
+        streams=settings.streams,
+        streams_per_key=settings.streams_per_key,
     )

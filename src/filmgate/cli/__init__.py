@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from filmgate.cli import accounts, demo, keys, ledger, models, render, serve, settings, tasks, version
+from filmgate.cli import (
+    accounts,
+    demo,
+    doctor,
+    keys,
+    ledger,
+    models,
+    render,
+    serve,
+    settings,
+    tasks,
+    version,
+    webhooks,
+)
 from filmgate.cli.screen import CommandFailed, complain, is_plain
 from filmgate.core.errors import FilmgateError
 
@@ -19,7 +32,20 @@ app = typer.Typer(
     rich_markup_mode=None if is_plain(sys.stdout) else "rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, serve, render, keys, accounts, tasks, models, ledger, settings, version):
+for module in (
+    demo,
+    serve,
+    render,
+    keys,
+    accounts,
+    tasks,
+    webhooks,
+    models,
+    ledger,
+    settings,
+    doctor,
+    version,
+):
     module.add_to(app)
 
 

@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
-from time import monotonic, sleep
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from filmgate.cli.options import Config, Json, settings_of
-from filmgate.cli.place import whole_file
+from filmgate.cli.place import saving
+from filmgate.cli.remote import plainly
 from filmgate.cli.screen import (
     CommandFailed,
     Progress,
@@ -33,7 +34,7 @@ from filmgate.cli.screen import (
 )
 
 if TYPE_CHECKING:
-    import httpx2
+    from filmgate.client import Task
 
 PROMPT = "A lighthouse on a cliff at sunset, waves below, gulls in the wind, the camera slowly pushes in"
 SECONDS = 5
@@ -41,8 +42,7 @@ SIZE = "1280x720"
 CREDITS = 1_000
 START_S = 30.0
 STOP_S = 20.0
-RENDER_S = 300.0
-LOOK_EVERY_S = 0.25
+RENDER_S = 300
 LOG = "demo.log"
 
 
@@ -89,12 +89,12 @@ def demo(
         with _server(directory, config) as server:
             key = _make_key(config, directory)
             show(0, "submitting")
-            video, took_s = _film(server, key, prompt, output, show)
+            task, took_s = _film(server, key, prompt, output, show)
         show(100, "done")
     if as_json:
-        print_json({**_facts(server, key, video, output), "took_s": round(took_s, 3)})
+        print_json({**_facts(server, key, task, output), "took_s": round(took_s, 3)})
     else:
-        _print(server, key, video, output, took_s)
+        _print(server, key, task, output, took_s)
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -125,7 +125,12 @@ def _server(data: Path, config: Path | None) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, "FILMGATE_PUBLIC_URL": "", "FILMGATE_LOG_FORMAT": "json"},
+            env={
+                **os.environ,
+                "FILMGATE_PUBLIC_URL": "",
+                "FILMGATE_LOG_FORMAT": "json",
+                "FILMGATE_TASK_DEADLINE_S": str(RENDER_S),
+            },
             start_new_session=True,  # Ctrl-C is for us; we stop it in order
         )
     try:
@@ -196,63 +201,36 @@ def _make_key(config: Path | None, data: Path) -> str:
 # --- the film -----------------------------------------------------------------------------------
 
 
-def _film(
-    server: Server, key: str, prompt: str, output: Path, show: Progress
-) -> tuple[dict[str, Any], float]:
-    """Submit, wait and download, as any client of OpenAI's video API does."""
+def _film(server: Server, key: str, prompt: str, output: Path, show: Progress) -> tuple["Task", float]:
+    """Submit, follow and download, as any client does."""
     import httpx2
 
+    from filmgate.client import Filmgate
+
     began = monotonic()
-    wish = {"model": "studio", "prompt": prompt, "seconds": str(SECONDS), "size": SIZE}
-    try:
-        with httpx2.Client(
-            base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
-        ) as client:
-            video = _answer(client.post("/v1/videos", json=wish))
-            while video["status"] in {"queued", "in_progress"}:
-                show(int(video.get("progress") or 0), "rendering")
-                if monotonic() - began > RENDER_S:
-                    raise CommandFailed(f"the film was not made within {duration(RENDER_S)}")
-                sleep(LOOK_EVERY_S)
-                video = _answer(client.get(f"/v1/videos/{video['id']}"))
-            took_s = monotonic() - began
-            if video["status"] != "completed":
-                raise CommandFailed(f"the film was not made: {(video.get('error') or {}).get('message')}")
-            show(100, "saving")
-            _download(client, video["id"], output)
-    except httpx2.HTTPError as error:
-        raise CommandFailed(f"the server does not answer as it should: {error}") from error
-    return video, took_s
-
-
-def _answer(response: "httpx2.Response") -> dict[str, Any]:
-    if response.is_error:
-        raise CommandFailed(f"the server answered {response.status_code}: {response.text[:300]}")
-    document: dict[str, Any] = response.json()
-    return document
-
-
-def _download(client: "httpx2.Client", video: str, output: Path) -> None:
-    with client.stream("GET", f"/v1/videos/{video}/content", follow_redirects=True) as response:
-        if response.is_error:
-            raise CommandFailed(f"the film cannot be fetched: HTTP {response.status_code}")
-        with whole_file(output) as file:
-            for chunk in response.iter_bytes():
-                file.write(chunk)
-            if not file.tell():
-                raise CommandFailed("the film that was fetched is empty")
+    # No proxy stands between us and our own machine.
+    with plainly({}), httpx2.Client(trust_env=False) as http, Filmgate(server.url, key, http=http) as client:
+        task = client.submit(prompt, model="studio", duration_s=SECONDS, size=SIZE)
+        for event in client.stream(task):
+            show(event.task.progress, "rendering")
+        task = client.wait(task)
+        took_s = monotonic() - began
+        show(100, "saving")
+        with saving(output) as place:
+            client.download(task, place)
+    return task, took_s
 
 
 # --- what to go on with -------------------------------------------------------------------------
 
 
-def _facts(server: Server, key: str, video: dict[str, Any], output: Path) -> dict[str, Any]:
-    film = f"{server.url}/v1/videos/{video['id']}"
+def _facts(server: Server, key: str, task: "Task", output: Path) -> dict[str, Any]:
+    film = f"{server.url}/v1/videos/{task.id}"
     return {
         "file": str(output),
         "size_bytes": output.stat().st_size,
         "key": key,
-        "task": video["id"],
+        "task": task.id,
         "url": film,
         "content_url": f"{film}/content",
         "data": str(server.data),
@@ -281,8 +259,8 @@ def _nearer(path: str | Path) -> str:
     return min(os.path.relpath(path), os.path.abspath(path), key=len)  # noqa: PTH100  (links stay)
 
 
-def _print(server: Server, key: str, video: dict[str, Any], output: Path, took_s: float) -> None:
-    facts = _facts(server, key, video, output)
+def _print(server: Server, key: str, task: "Task", output: Path, took_s: float) -> None:
+    facts = _facts(server, key, task, output)
     if not is_plain(sys.stdout):
         print()
     print_facts(

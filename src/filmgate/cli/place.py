@@ -1,23 +1,15 @@
 """A place for a result: the file appears there whole, or not at all."""
 
-import os
-import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(place: Path) -> Iterator[BinaryIO]:
-    """Write to a hidden neighbour that takes the file's place if all goes well, and goes if not."""
-    neighbour = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
-    try:
-        # Not tempfile's: a result is as readable as the user's other new files.
-        with neighbour.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        neighbour.replace(place)
-    finally:
-        neighbour.unlink(missing_ok=True)
+def saving(place: Path) -> Iterator[Path]:
+    """Give a path beside `place` to write to: it takes the place if all goes well, and goes if not."""
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}.", suffix=".part", dir=place.parent) as directory:
+        path = Path(directory, place.name)
+        yield path
+        path.replace(place)

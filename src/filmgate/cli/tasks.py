@@ -1,4 +1,4 @@
-"""`filmgate tasks`: list, show and cancel tasks, beside a running server or without one."""
+"""`filmgate tasks`: list, show, cancel and delete tasks, beside a running server or without one."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -31,10 +31,11 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    tasks = typer.Typer(no_args_is_help=True, help="List, show and cancel tasks.")
+    tasks = typer.Typer(no_args_is_help=True, help="List, show, cancel and delete tasks.")
     tasks.command("list", epilog="Example: filmgate tasks list --status failed")(list_tasks)
     tasks.command(epilog="Example: filmgate tasks show task_01JDA8... --json")(show)
     tasks.command(epilog="Example: filmgate tasks cancel task_01JDA8...")(cancel)
+    tasks.command(epilog="Example: filmgate tasks delete task_01JDA8...")(delete)
     app.add_typer(tasks, name="tasks", epilog="Example: filmgate tasks list")
 
 
@@ -76,7 +77,7 @@ def show(task_id: TaskId, *, data: Data = None, config: Config = None, as_json: 
             ("error", error and f"{error['message']} ({error['code']})"),
             ("model", task.model if task.model == task.model_id else f"{task.model} ({task.model_id})"),
             ("provider", task.route.provider),
-            ("prompt", task.generation.prompt),
+            ("prompt", task.generation.prompt or None),
             ("size", f"{task.generation.width}x{task.generation.height}"),
             ("length", f"{task.generation.duration_s} s" if task.generation.duration_s else None),
             ("seed", task.generation.seed),
@@ -84,12 +85,14 @@ def show(task_id: TaskId, *, data: Data = None, config: Config = None, as_json: 
             ("account", task.account_id),
             ("created", f"{task.created_at:%Y-%m-%d %H:%M:%S} UTC"),
             ("took", duration(document["took_s"]) if document["took_s"] is not None else None),
+            ("deleted", task.deleted_at and f"{task.deleted_at:%Y-%m-%d %H:%M:%S} UTC"),
+            ("files", _files(task)),
             *(("output", f"{out.kind} {out.mime} {size(out.size_bytes)} {out.blob}") for out in task.outputs),
         ]
     )
     print()
     rows = [
-        (f"{event.at:%H:%M:%S.%f}"[:-3], event.status.value, event.phase or "", f"{event.progress}%")
+        (f"{event.at:%H:%M:%S.%f}"[:-3], _happened(event), event.phase or "", f"{event.progress}%")
         for event in events
     ]
     print_table(("time", "status", "phase", ">done"), rows, empty="")
@@ -109,6 +112,33 @@ def cancel(task_id: TaskId, *, data: Data = None, config: Config = None, as_json
         note(f"task {after.id} is {after.status}")
     if after.status.value != State.CANCELLED.value:
         raise typer.Exit(1)
+
+
+def _happened(event: "Event") -> str:
+    """Return how the task stood, or what became of it after its end."""
+    return event.kind.value if event.kind.value in {"expired", "deleted"} else event.status.value
+
+
+def _files(task: "Task") -> str | None:
+    """Say what becomes of the files of an ended task."""
+    if task.files_gone:
+        return "gone: their time has passed" if task.deleted_at is None else "gone with the task"
+    if not task.blobs or not task.ended:
+        return None
+    until = task.result_expires_at
+    return "kept for ever" if until is None else f"kept until {until:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def delete(task_id: TaskId, *, data: Data = None, config: Config = None, as_json: Json = False) -> None:
+    """Delete a task: it is cancelled, and its prompt and files go.
+
+    What it cost, and its idempotency key, stay. Deleting it twice is no error.
+    """
+    task = run(_delete(settings_of(config, data), task_id))
+    if as_json:
+        print_json(_document(task))
+    else:
+        note(f"task {task.id} is deleted")
 
 
 async def _list(
@@ -137,6 +167,15 @@ async def _cancel(settings: "Settings", task_id: str) -> tuple["Task", "Task"]:
     async with beside(settings) as ports:
         task = await _find(ports, task_id)
         return task, await cancel_task(ports, task)
+
+
+async def _delete(settings: "Settings", task_id: str) -> "Task":
+    from filmgate.bootstrap import beside
+    from filmgate.service.delete_task import delete_task
+
+    async with beside(settings) as ports:
+        await delete_task(ports, await _find(ports, task_id))
+        return await _find(ports, task_id)
 
 
 async def _find(ports: "Ports", task_id: str) -> "Task":
@@ -178,6 +217,9 @@ def _document(task: "Task") -> dict[str, Any]:
         "started_at": task.started_at and task.started_at.isoformat(),
         "finished_at": ended and ended.isoformat(),
         "took_s": None if ended is None else (ended - task.created_at).total_seconds(),
+        "deleted_at": task.deleted_at and task.deleted_at.isoformat(),
+        "result_expires_at": task.result_expires_at and task.result_expires_at.isoformat(),
+        "files_gone": task.files_gone,
         "outputs": [
             {"kind": out.kind.value, "mime": out.mime, "size_bytes": out.size_bytes, "blob": out.blob}
             for out in task.outputs

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from filmgate.cli import app
 from filmgate.cli.options import micro_credits, run
+from filmgate.cli.screen import CommandFailed
 from filmgate.core.errors import FilmgateError
 
 HEAVY = "apsw asyncio av cv2 httpx2 numpy pydantic rich starlette structlog uvicorn uvloop".split()
@@ -19,9 +20,20 @@ HEAVY_FOR_A_SERVER = "av cv2 httpx2 numpy PIL rich.progress".split()
 KEPT_STABLE = [
     ("serve", "--host --port --data --json"),
     ("demo", "--data --json"),
-    ("render", "-o --model --duration --ratio --resolution --seed --json"),
+    (
+        "render",
+        (
+            "-o --model --duration --size --resolution --ratio --seed --image --last-frame --reference "
+            "--video --audio --watermark --url --key --json"
+        ),
+    ),
     ("models", "--json"),
     ("settings", "--data --json"),
+    ("doctor", "--deep --data --json"),
+    ("webhooks list", "--account --state --limit --data --json"),
+    ("webhooks show", "--data --json"),
+    ("webhooks replay", "--dead --data --json"),
+    ("webhooks secret", "--account --rotate --data --json"),
     ("version", "--json"),
     ("keys create", "--name --credits --account --data --json"),
     ("keys list", "--data --json"),
@@ -31,6 +43,7 @@ KEPT_STABLE = [
     ("tasks list", "--data --json"),
     ("tasks show", "--data --json"),
     ("tasks cancel", "--data --json"),
+    ("tasks delete", "--data --json"),
     ("ledger verify", "--data --json"),
 ]
 
@@ -45,8 +58,8 @@ def nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def filmgate(*arguments: str) -> tuple[int, str, str]:
     """Run a command here and return its exit status, stdout and stderr."""
     result = CliRunner().invoke(app, arguments)
-    if isinstance(result.exception, FilmgateError):
-        return 1, result.stdout, result.exception.message
+    if isinstance(result.exception, CommandFailed | FilmgateError):
+        return 1, result.stdout, str(result.exception)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
@@ -127,6 +140,8 @@ def test_what_is_no_amount_of_credits_is_a_usage_error(text: str) -> None:
         ["render", "a fox"],
         ["render", "a fox", "-o", "missing/fox.mp4"],
         ["render", "a fox", "-o", "."],
+        ["render", "a fox", "-o", "fox.mp4", "--image", "missing.png"],
+        ["render", "a fox", "-o", "fox.mp4", "--reference", "missing.png"],
     ],
     ids=" ".join,
 )
@@ -154,6 +169,8 @@ def test_a_usage_error_is_status_2_and_prints_nothing_on_stdout(arguments: list[
         (["render", "a fox", "-o", "fox.mp4", "--model", "nothing"], "no model 'nothing'"),
         (["render", "a fox", "-o", "fox.mp4", "--ratio", "5:4"], "--ratio: must be one of"),
         (["render", "a fox", "-o", "fox.mp4", "--duration", "99"], "--duration: .* 1 to 20 seconds"),
+        (["render", "a fox", "-o", "fox.mp4", "--size", "1x1"], "--size: "),
+        (["render", "a fox", "-o", "fox.mp4", "--url", "http://127.0.0.1:9"], "an API key is needed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

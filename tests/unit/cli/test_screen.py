@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from filmgate.cli.place import whole_file
+from filmgate.cli.place import saving
 from filmgate.cli.screen import (
     complain,
     duration,
@@ -96,8 +96,8 @@ def test_a_result_appears_whole_and_replaces_an_old_one(tmp_path: Path) -> None:
     place = tmp_path / "film.mp4"
     place.write_text("old")
 
-    with whole_file(place) as file:
-        file.write(b"new")
+    with saving(place) as path:
+        path.write_text("new")
         assert place.read_text() == "old"
 
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
@@ -109,8 +109,8 @@ def test_a_result_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path)
     place.write_text("old")
 
     def half() -> None:
-        with whole_file(place) as file:
-            file.write(b"half")
+        with saving(place) as path:
+            path.write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
