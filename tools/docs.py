@@ -116,6 +116,13 @@ slots, then the account that was admitted longest ago, then the older task. Canc
 its answer shows it; what runs upstream is stopped afterwards, and its result is never served or billed. A
 task that does not end within `task_deadline_s` of its submit fails with the code `expired`.
 
+## After the end
+
+Its files, inputs included, are kept for `result_lifetime_s` from its end. Then they go, and the task stays
+as it ended: a reader finds it without links. Deleting a task cancels it if it is active, and leaves a
+skeleton: that there was a task, how it ended and what it cost. Nobody can read it any more, and its
+idempotency keys stay used. Either is one more event, `expired` or `deleted`, after the one of its end.
+
 ## Phases
 
 What a running task is doing, for people and metrics. Clients should not branch on it.

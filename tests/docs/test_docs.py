@@ -3,24 +3,49 @@
 import getopt
 import itertools
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from standardwebhooks.webhooks import Webhook
 
-from tests.e2e.service import Service
+from filmgate.providers.sandbox import PICTURE
+from tests.e2e.service import Service, free_port
+from tests.unit.client.videos import video
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ENDS_WITHIN_S = 60.0
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_SECRET = "whsec_b3RoZXItc2VjcmV0LW90aGVyLXNlY3JldA=="
+# Programs that go on until they are stopped, and pieces of what somebody is to write.
+NOT_RUN = {
+    "docs/guides/receive-webhooks.md",
+    "docs/guides/add-a-dialect.md",
+    "docs/guides/add-a-provider.md",
+}
+
+
+def blocks(page: str) -> Iterator[tuple[str, str]]:
+    """Yield the language and the text of each fenced block of a page."""
+    for match in FENCE.finditer((ROOT / page).read_text()):
+        yield match[1], match[2]
+
+
+def pages_with(language: str) -> list[str]:
+    names = [page.relative_to(ROOT).as_posix() for page in PAGES]
+    return [name for name in names if any(found == language for found, _ in blocks(name))]
 
 
 @pytest.fixture(name="service", scope="module")
@@ -33,16 +58,26 @@ def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         assert service.stop() == 0
 
 
-# --- Python -------------------------------------------------------------------------------------
+@pytest.fixture(name="desk")
+def _desk(tmp_path: Path) -> Path:
+    """Return a reader's directory, with pictures to send."""
+    for name in ("boat.png", "harbour.png"):
+        (tmp_path / name).write_bytes(PICTURE.source.read_bytes())
+    return tmp_path
 
 
-def test_the_openai_client_of_the_first_page_saves_a_film(service: Service, tmp_path: Path) -> None:
+# --- programs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", sorted(set(pages_with("python")) - NOT_RUN))
+def test_the_python_of_a_page_runs(page: str, service: Service, desk: Path) -> None:
     key = service.new_key(credits_=1_000)
-    code = here(python("docs/start.md"), service)
+    program = "\n".join(text for language, text in blocks(page) if language == "python")
 
     run = subprocess.run(
-        [sys.executable, "-c", f"KEY = {key!r}\n{code}"],
-        cwd=tmp_path,
+        [sys.executable, "-W", "ignore:The Sora API", "-c", f"KEY = {key!r}\n{here(program, service)}"],
+        cwd=desk,
+        env={**os.environ, "FILMGATE_URL": service.url, "FILMGATE_API_KEY": key},
         capture_output=True,
         text=True,
         timeout=ENDS_WITHIN_S,
@@ -50,17 +85,50 @@ def test_the_openai_client_of_the_first_page_saves_a_film(service: Service, tmp_
     )
 
     assert run.returncode == 0, run.stderr
-    assert_film(tmp_path / "film.mp4")
+    for film in desk.glob("*.mp4"):
+        assert_film(film)
 
 
-def test_the_readme_shows_the_same_client(service: Service) -> None:
-    assert here(python("README.md"), service) == here(python("docs/start.md"), service)
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["ours", "reference", "node"])
+def test_a_receiver_takes_what_was_signed_and_refuses_the_rest(number: int, tmp_path: Path) -> None:
+    """Each program of the guide to webhooks: a sender that has the secret, and one that has not."""
+    programs = [found for found in blocks("docs/guides/receive-webhooks.md") if found[0] in {"python", "js"}]
+    language, program = programs[number]
+    command = {"python": sys.executable, "js": shutil.which("node")}[language]
+    if command is None:
+        pytest.skip("there is no node here")
+    port = free_port()
+    file = tmp_path / ("receiver.py" if language == "python" else "receiver.mjs")
+    file.write_text(program.replace("9000", str(port)))
+
+    with subprocess.Popen(
+        [command, str(file)],
+        env={**os.environ, "WEBHOOK_SECRET": SECRET},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as receiver:
+        try:
+            assert [deliver(port, secret) for secret in (SECRET, OTHER_SECRET)] == [204, 400]
+        finally:
+            receiver.terminate()
 
 
-def python(page: str) -> str:
-    """Return the one block of Python of a page."""
-    (code,) = [text for language, text in blocks(page) if language == "python"]
-    return code
+def deliver(port: int, secret: str) -> int:
+    """Send a webhook once somebody listens, and return what is answered."""
+    now = datetime.now(UTC)
+    body = json.dumps({"type": "video.completed", "timestamp": now.isoformat(), "data": video()})
+    headers = {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("evt_1", now, body),
+    }
+    until = time.monotonic() + ENDS_WITHIN_S
+    while True:
+        try:
+            return httpx2.post(f"http://127.0.0.1:{port}/hook", content=body, headers=headers).status_code
+        except httpx2.ConnectError:
+            assert time.monotonic() < until, "nobody listens"
+            time.sleep(0.05)
 
 
 def assert_film(path: Path) -> None:
@@ -70,17 +138,17 @@ def assert_film(path: Path) -> None:
 # --- commands -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", ["docs/reference/dialects.md", "docs/start.md", "README.md"])
-def test_the_commands_of_a_page_work(page: str, service: Service, tmp_path: Path) -> None:
-    reader = Reader(service, tmp_path)
+@pytest.mark.parametrize("page", pages_with("sh"))
+def test_the_commands_of_a_page_work(page: str, service: Service, desk: Path) -> None:
+    reader = Reader(service, desk)
 
     for (language, text), (next_language, next_text) in itertools.pairwise([*blocks(page), ("", "")]):
         if language == "sh":
             answer = reader.run(text)
             if next_language == "json":
+                assert answer is not None, f"nothing answers {text}"
                 assert shape(answer.json()) == shape(json.loads(next_text)), f"the answer to {text}"
 
-    assert reader.commands >= 3, f"{page} has few commands"
     for film in reader.saved:
         assert_film(film)
 
@@ -94,11 +162,10 @@ class Reader:
         self._directory = directory
         self._key = service.new_key(credits_=1_000)
         self._task = ""
-        self.commands = 0
         self.saved: list[Path] = []
 
-    def run(self, block: str) -> httpx2.Response:
-        """Run the commands of a block one after the other, and return the last one's answer."""
+    def run(self, block: str) -> httpx2.Response | None:
+        """Run the commands of a block one after the other, and return what was answered last."""
         answer = None
         for command in commands(block):
             assert not re.search(r"'[^']*\$\w[^']*'", command), (
@@ -107,14 +174,33 @@ class Reader:
             if "$TASK" in command:
                 self._wait()
             known = command.replace("$KEY", self._key).replace("$TASK", self._task)
-            answer, saved = curl(shlex.split(here(known, self._service), comments=True), self._directory)
-            assert answer.is_success, f"{command}\n{answer.status_code} {answer.text}"
-            if answer.request.method == "POST":
-                self._task = answer.headers["x-filmgate-task-id"]
-            self.commands += 1
-            self.saved += saved
-        assert answer is not None, "a block without a command"
+            words = shlex.split(here(known, self._service), comments=True)
+            if words[0] == "filmgate":
+                self._type(words[1:])
+            else:
+                answer = self._curl(words)
         return answer
+
+    def _curl(self, words: list[str]) -> httpx2.Response:
+        answer, saved = curl(words, self._directory)
+        assert answer.is_success, f"{words}\n{answer.status_code} {answer.text}"
+        if answer.request.method == "POST":
+            self._task = answer.headers.get("x-filmgate-task-id", self._task)
+        self.saved += saved
+        return answer
+
+    def _type(self, words: list[str]) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "filmgate", *words],
+            cwd=self._directory,
+            env={**os.environ, "FILMGATE_DATA": str(self._service.data)},
+            capture_output=True,
+            text=True,
+            timeout=ENDS_WITHIN_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}\n{done.stderr}"
+        self.saved += [self._directory / word for word in words if word.endswith(".mp4")]
 
     def _wait(self) -> None:
         until = time.monotonic() + ENDS_WITHIN_S
@@ -149,7 +235,7 @@ def curl(words: list[str], directory: Path) -> tuple[httpx2.Response, list[Path]
     options, addresses = getopt.gnu_getopt(words[1:], "sLH:F:d:o:X:", ["data="])
     assert len(addresses) == 1, f"one address is needed, not {addresses}"
     headers: dict[str, str] = {}
-    form: list[tuple[str, tuple[None, str]]] = []
+    form: list[tuple[str, tuple[str | None, str | bytes]]] = []
     data = method = None
     saved: list[Path] = []
     follow = False
@@ -162,8 +248,12 @@ def curl(words: list[str], directory: Path) -> tuple[httpx2.Response, list[Path]
                 headers[name.strip().lower()] = said.strip()
             case "-F":
                 name, _, said = value.partition("=")
-                assert not said.startswith(("@", "<")), "files are not understood here"
-                form.append((name, (None, said)))
+                assert not said.startswith("<"), "only @ is understood here"
+                if said.startswith("@"):
+                    path = directory / said[1:]
+                    form.append((name, (path.name, path.read_bytes())))
+                else:
+                    form.append((name, (None, said)))
             case "-d" | "--data":
                 assert data is None, "one -d is understood here"
                 data = value
@@ -215,17 +305,9 @@ def anchors(page: Path) -> set[str]:
 # --- pages --------------------------------------------------------------------------------------
 
 
-def blocks(page: str) -> Iterator[tuple[str, str]]:
-    """Yield the language and the text of each fenced block of a page."""
-    for match in FENCE.finditer((ROOT / page).read_text()):
-        yield match[1], match[2]
-
-
 def here(text: str, service: Service) -> str:
     """Return the text with the service's address in place of the usual one."""
-    found = re.sub(r"(localhost|127\.0\.0\.1):8080", f"127.0.0.1:{service.port}", text)
-    assert found != text, f"the address of the server is not in {text}"
-    return found
+    return re.sub(r"(localhost|127\.0\.0\.1):8080", f"127.0.0.1:{service.port}", text)
 
 
 def shape(value: Any) -> Any:  # noqa: ANN401
