@@ -1,8 +1,13 @@
 """The outside world in memory, and builders of what tests begin with."""
 
+import asyncio
 import hashlib
+import shutil
+import tempfile
 import tomllib
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +15,7 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from filmgate.core import ids, ledger
 from filmgate.core.admission import Head, Limits, choose
@@ -17,7 +23,16 @@ from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.catalogue import Catalogue, Model, read_models
 from filmgate.core.change import Change, Claim, Namespace
 from filmgate.core.delivery import Delivery, DeliveryState
-from filmgate.core.errors import Conflict, FilmgateError, IdempotencyMismatch, LeaseLost, QueueFull
+from filmgate.core.errors import (
+    Conflict,
+    FilmgateError,
+    IdempotencyMismatch,
+    InputInvalid,
+    InputUnavailable,
+    InvalidRequest,
+    LeaseLost,
+    QueueFull,
+)
 from filmgate.core.events import Event
 from filmgate.core.generation import Generation, MediaKind, OutputKind
 from filmgate.core.keys import Key, hash_key, new_key
@@ -27,7 +42,9 @@ from filmgate.core.signing import Signing
 from filmgate.core.task import Output, Route, Status, Task, TaskError
 from filmgate.ports import Backend, Policy, Ports
 from filmgate.ports.blobs import Blob
+from filmgate.ports.media import Probed
 from filmgate.ports.provider import Capabilities, RemoteId, Report, Running
+from filmgate.ports.sender import Answered, Unanswered
 from filmgate.ports.store import Books, Committed, DeliveryQuery, Job, Refused, Replayed, Standing, TaskQuery
 from filmgate.ports.store import Outcome as StoreOutcome
 
@@ -85,6 +102,35 @@ class SilentSignals:
     async def wait(self, task_id: str, *, timeout_s: float) -> bool:
         return False
 
+    def watch(self, task_id: str, wake: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Something that was sent."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class MemorySender:
+    """Notes what it is to post, and answers as it was told to: 200 when that is used up."""
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+        self.answers: list[Answered | Unanswered] = []
+
+    def check_url(self, url: str) -> None:
+        if (urlsplit(url).hostname or "").startswith(("127.", "10.", "169.254.", "localhost", "[", ":")):
+            raise InvalidRequest("address not allowed")
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Answered | Unanswered:
+        self.posts.append(Post(url=url, headers=headers, body=body))
+        await asyncio.sleep(0)
+        return self.answers.pop(0) if self.answers else Answered(status=200)
+
 
 @dataclass(slots=True)
 class MemoryReader:
@@ -106,14 +152,23 @@ class MemoryReader:
 
 
 class MemoryBlobs:
-    """Blobs in memory."""
+    """Blobs in memory; those that are asked for by path, in a directory that goes with this."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], datetime] = lambda: NOON) -> None:
         self.contents: dict[str, bytes] = {}
+        self.kept_at: dict[str, datetime] = {}
         self.readers: list[MemoryReader] = []
+        self._now = now
+        self._directory: Path | None = None
 
     async def keep(self, path: Path) -> Blob:
         return self.put(path.read_bytes())  # noqa: ASYNC240  (small files of tests)
+
+    async def renew(self, blob: str) -> bool:
+        if blob not in self.contents:
+            return False
+        self.kept_at[blob] = self._now()
+        return True
 
     async def open(self, blob: str) -> MemoryReader | None:
         if blob not in self.contents:
@@ -121,10 +176,76 @@ class MemoryBlobs:
         self.readers.append(MemoryReader(self.contents[blob]))
         return self.readers[-1]
 
+    async def path(self, blob: str) -> Path | None:
+        if blob not in self.contents:
+            return None
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="filmgate-blobs-"))
+            weakref.finalize(self, shutil.rmtree, self._directory)
+        path = self._directory / blob
+        path.write_bytes(self.contents[blob])
+        return path
+
+    async def delete(self, blob: str, *, kept_before: datetime | None = None) -> bool:
+        kept_at = self.kept_at.get(blob)
+        if kept_at is not None and kept_before is not None and kept_at >= kept_before:
+            return False
+        self.contents.pop(blob, None)
+        self.kept_at.pop(blob, None)
+        return True
+
+    async def kept_before(self, at: datetime, *, after: str = "", limit: int = 1_000) -> Sequence[str]:
+        return sorted(blob for blob, kept_at in self.kept_at.items() if kept_at < at and blob > after)[:limit]
+
     def put(self, content: bytes) -> Blob:
         blob = hashlib.sha256(content).hexdigest()
         self.contents[blob] = content
+        self.kept_at[blob] = self._now()
         return Blob(id=blob, size_bytes=len(content))
+
+
+class MemoryIntake:
+    """A web of files in a dictionary. A file is what it begins with; a picture, if with nothing known."""
+
+    def __init__(self) -> None:
+        self.web: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+
+    @asynccontextmanager
+    async def scratch(self) -> AsyncIterator[Path]:
+        with tempfile.TemporaryDirectory() as directory:
+            yield Path(directory)
+
+    def check_url(self, url: str) -> None:
+        if (urlsplit(url).hostname or "").startswith(("127.", "10.", "169.254.", "localhost", "[", ":")):
+            raise InputUnavailable("address not allowed")
+
+    async def fetch(self, url: str, into: Path, *, kind: MediaKind) -> None:
+        self.check_url(url)
+        self.fetched.append(url)
+        await asyncio.sleep(0)
+        if url not in self.web:
+            raise InputUnavailable("the server answered 404")
+        into.write_bytes(self.web[url])  # noqa: ASYNC240  (small files of tests)
+
+    async def probe(self, path: Path) -> Probed:
+        content = path.read_bytes()  # noqa: ASYNC240
+        size = len(content)
+        if not content or content.startswith((b"#EXTM3U", b"<", b"bad")):
+            raise InputInvalid("the file is damaged")
+        if content[4:8] == b"ftyp":
+            clip = Probed(kind=MediaKind.VIDEO, mime="video/mp4", size_bytes=size)
+            return replace(clip, width=320, height=180, duration_s=1.0)
+        if content.startswith((b"RIFF", b"ID3")):
+            return Probed(kind=MediaKind.AUDIO, mime="audio/wav", size_bytes=size, duration_s=1.0)
+        if content.startswith(b"\x89PNG"):
+            width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+        else:
+            width, height = 640, 360
+        return Probed(kind=MediaKind.IMAGE, mime="image/png", size_bytes=size, width=width, height=height)
+
+    async def close(self) -> None:
+        """Nothing was started."""
 
 
 class IdleProvider:
@@ -454,7 +575,8 @@ class MemoryStore:
             if query.account_id in {None, one.account_id}
             if query.task_id in {None, one.task_id}
             if query.state in {None, one.state}
-            if query.due_at is None or (one.next_at is not None and one.next_at <= query.due_at)
+            if query.due_at is None or one.is_due(query.due_at)
+            if query.due_after is None or (one.next_at or NOON, one.id) > query.due_after
         ]
         if query.due_at is None:
             found.sort(key=lambda one: (-micros(one.created_at), one.id))
@@ -564,6 +686,7 @@ class World:
     ports: Ports
     store: MemoryStore
     blobs: MemoryBlobs
+    intake: MemoryIntake
     clock: ManualClock
     dispatch: SilentDispatch
     keys: dict[str, str] = field(default_factory=dict)  # name -> the key itself
@@ -571,8 +694,7 @@ class World:
     def put(self, task: Task) -> Task:
         """Have a task there as if it had come so far; its money is not told."""
         self.store.rows[task.id] = _Row(task)
-        for output in task.outputs:
-            self.store.outputs.setdefault(output.blob, output)
+        self.store._keep_uses(task)
         return task
 
     def identity(self, name: str) -> str:
@@ -588,7 +710,9 @@ def a_world(
     **credits_of: int,
 ) -> World:
     """Return a world in which each of `credits_of` has a key, and an account with so many credits."""
-    store, blobs, clock, dispatch = MemoryStore(limits), MemoryBlobs(), ManualClock(), SilentDispatch()
+    clock = ManualClock()
+    store, blobs, dispatch = MemoryStore(limits), MemoryBlobs(now=clock.now), SilentDispatch()
+    media_in = MemoryIntake()
     providers = {
         "studio": Backend(provider=IdleProvider(), capabilities=media),
         "sandbox": Backend(provider=IdleProvider(), capabilities=media),
@@ -598,13 +722,15 @@ def a_world(
         dispatch=dispatch,
         signals=SilentSignals(),
         blobs=blobs,
+        media=media_in,
+        sender=MemorySender(),
         clock=clock,
         entropy=CountingEntropy(),
         catalogue=Catalogue(models=MODELS, providers=frozenset(providers), fallback=fallback),
         providers=providers,
         policy=Policy(),
     )
-    world = World(ports=ports, store=store, blobs=blobs, clock=clock, dispatch=dispatch)
+    world = World(ports=ports, store=store, blobs=blobs, intake=media_in, clock=clock, dispatch=dispatch)
     for name, amount in (credits_of or {"ada": 1_000_000}).items():
         add_key(world, name, amount)
     return world

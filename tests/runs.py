@@ -4,15 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from filmgate.blobs.local import LocalBlobs
 from filmgate.core.admission import Limits
 from filmgate.core.attempt import Attempt
 from filmgate.core.catalogue import Catalogue
 from filmgate.core.change import Change
 from filmgate.core.errors import RemoteLost, StoreUnavailable
-from filmgate.core.generation import Generation, OutputKind
+from filmgate.core.generation import Generation, MediaKind, OutputKind
 from filmgate.core.keys import Key
 from filmgate.core.task import Status, Task
 from filmgate.core.wish import Wish, fulfil
@@ -35,7 +37,16 @@ from filmgate.ports.store import Outcome as Answer
 from filmgate.service.run_task import run_task
 from filmgate.service.submit_task import SubmitTask, submit_task
 from filmgate.store.sqlite import SqliteStore
-from tests.fakes import MODELS, NOON, CountingEntropy, ManualClock, MemoryBlobs, SilentDispatch
+from tests.fakes import (
+    MODELS,
+    NOON,
+    CountingEntropy,
+    ManualClock,
+    MemoryBlobs,
+    MemoryIntake,
+    MemorySender,
+    SilentDispatch,
+)
 from tests.stores import findings, fund
 
 FUNDS: Final = 100_000_000
@@ -110,6 +121,26 @@ class MortalBlobs(MemoryBlobs):
         return blob
 
 
+class MortalIntake(MemoryIntake):
+    """A web in memory; the process may die before and after each fetch. `hangs` never answers."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__()
+        self.fate = fate
+        self.hangs = False
+        self.given_up = 0
+
+    async def fetch(self, url: str, into: Path, *, kind: MediaKind) -> None:
+        self.fate.step()
+        if self.hangs:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.given_up += 1
+        await super().fetch(url, into, kind=kind)
+        self.fate.step()
+
+
 @dataclass(slots=True)
 class Work:
     """One thing that was started upstream, and what it still has to say."""
@@ -139,6 +170,7 @@ class ScriptedProvider:
     unclear: list[Exception] = field(default_factory=list)  # raised after the work was started
     poll_errors: list[Exception] = field(default_factory=list)
     starts: list[str] = field(default_factory=list)
+    inputs: list[list[bytes]] = field(default_factory=list)  # what each submission brought
     works: dict[RemoteId, Work] = field(default_factory=dict)
     cancelled: list[RemoteId] = field(default_factory=list)
     stoppable: bool = True
@@ -153,6 +185,7 @@ class ScriptedProvider:
         self, generation: Generation, *, reference: str, inputs: Sequence[Path] = ()
     ) -> RemoteId:
         self.fate.step()
+        self.inputs.append([path.read_bytes() for path in inputs])
         if self.before_submit is not None:
             await self.before_submit()
         if self.refusals:
@@ -206,6 +239,9 @@ class ClockSignals:
     def tell(self, task_id: str) -> None:
         self.told.add(task_id)
 
+    def watch(self, task_id: str, wake: Callable[[], None]) -> Callable[[], None]:
+        raise NotImplementedError("nothing that runs a task watches")
+
     async def wait(self, task_id: str, *, timeout_s: float) -> bool:
         self.told.clear()
         self.waits.append(timeout_s)
@@ -225,6 +261,7 @@ class Stage:
     ports: Ports
     store: MortalStore
     provider: ScriptedProvider
+    intake: MortalIntake
     clock: ManualClock
     signals: ClockSignals
     fate: Fate
@@ -293,8 +330,30 @@ async def a_stage(
         refusals=list(refusals),
     )
     ports = some_ports(store, {"studio": a_backend(provider)}, clock=clock, signals=signals)
-    ports = replace(ports, blobs=MortalBlobs(fate))
-    return Stage(ports=ports, store=store, provider=provider, clock=clock, signals=signals, fate=fate)
+    intake = MortalIntake(fate)
+    ports = replace(ports, blobs=MortalBlobs(fate), media=intake)
+    return Stage(
+        ports=ports,
+        store=store,
+        provider=provider,
+        intake=intake,
+        clock=clock,
+        signals=signals,
+        fate=fate,
+    )
+
+
+async def a_film_in(data: Path, *, at: datetime) -> Task:
+    """Leave a data directory with one film in it, finished then, which nobody serves; return its task."""
+    data.mkdir(mode=0o700)  # noqa: ASYNC240  (nobody waits for it)
+    stage = await a_stage(data)
+    stage.clock.at = at
+    stage.ports = replace(stage.ports, blobs=LocalBlobs(data / "blobs", now=stage.clock.now))
+    task = await stage.submit()
+    await stage.live()
+    ended = await stage.task(task.id)
+    await stage.store.close()
+    return ended
 
 
 def a_backend(provider: ScriptedProvider, *, poll_interval_s: float = 0) -> Backend:
@@ -302,7 +361,12 @@ def a_backend(provider: ScriptedProvider, *, poll_interval_s: float = 0) -> Back
     reference = ClientReference.IDEMPOTENT if provider.idempotent else ClientReference.NONE
     return Backend(
         provider=provider,
-        capabilities=Capabilities(client_reference=reference, cancels=True, poll_interval_s=poll_interval_s),
+        capabilities=Capabilities(
+            client_reference=reference,
+            media=frozenset(MediaKind),
+            cancels=True,
+            poll_interval_s=poll_interval_s,
+        ),
     )
 
 
@@ -320,6 +384,8 @@ def some_ports(
         dispatch=dispatch or SilentDispatch(),
         signals=signals,
         blobs=MemoryBlobs(),
+        media=MemoryIntake(),
+        sender=MemorySender(),
         clock=clock,
         entropy=CountingEntropy(),
         catalogue=Catalogue(models=MODELS, providers=frozenset(providers), fallback=True),

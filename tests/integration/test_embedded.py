@@ -1,6 +1,7 @@
 """The embedded dispatch: runs what is admitted, survives bugs and full disks, takes over from the dead."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from filmgate.core.change import advance
 from filmgate.core.errors import StoreUnavailable
 from filmgate.core.generation import Generation
 from filmgate.core.task import Phase, Status, Task
-from filmgate.dispatch.embedded import EmbeddedDispatch
+from filmgate.dispatch.embedded import TRIES, EmbeddedDispatch
 from filmgate.dispatch.hub import Hub
 from filmgate.ports import Backend, Ports
 from filmgate.ports.provider import RemoteId, Report
@@ -222,6 +223,23 @@ async def test_a_bug_that_passes_costs_nothing(tmp_path: Path) -> None:
             return await super().poll(remote_id)
 
     provider = OnceBuggy(Config(), scratch=tmp_path / "scratch")
+    async with serving(tmp_path, Backend(provider=provider, capabilities=SPEC.capabilities)) as process:
+        task = await process.submit()
+
+        assert (await process.end_of(task)).status is Status.SUCCEEDED
+
+
+async def test_a_disk_without_room_for_files_only_delays_what_runs(tmp_path: Path) -> None:
+    class Full(Sandbox):
+        times = TRIES + 2
+
+        async def poll(self, remote_id: RemoteId) -> Report:
+            if self.times:
+                self.times -= 1
+                raise OSError(errno.ENOSPC, "no space left on device")
+            return await super().poll(remote_id)
+
+    provider = Full(Config(), scratch=tmp_path / "scratch")
     async with serving(tmp_path, Backend(provider=provider, capabilities=SPEC.capabilities)) as process:
         task = await process.submit()
 

@@ -75,7 +75,7 @@ async def test_the_events_tell_a_life_from_submit_to_success(build: Build) -> No
     ended = await stage.check_end_of(task.id)
     (attempt,) = await stage.store.attempts(task.id)
     assert [output.mime for output in ended.outputs] == ["video/mp4"]
-    assert ended.result_expires_at == stage.clock.now() + timedelta(days=1)
+    assert ended.result_expires_at == stage.clock.now() + timedelta(days=30)
     assert (attempt.outcome, attempt.upstream_cost) == (Outcome.SUCCEEDED, "0.25 USD")
 
 

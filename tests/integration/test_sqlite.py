@@ -99,7 +99,7 @@ async def test_a_visitor_writes_beside_the_one_that_serves_and_is_noticed(
         async with asyncio.timeout(5):
             await noticed.wait()
 
-    assert answer == Committed(), "only the one that serves admits"
+    assert answer == Committed(awaits_turn=True), "only the one that serves admits"
     assert await store.task(visitors.id) == visitors
     assert [job.task_id for job in await store.admit(NOON)] == [visitors.id]
     assert not await findings(store)
@@ -173,12 +173,12 @@ async def test_a_database_is_copied_before_it_is_migrated(
 
 
 async def test_the_second_migration_knows_what_the_first_one_left(tmp_path: Path) -> None:
-    late, until = NOON + timedelta(minutes=1), NOON + timedelta(days=1)
+    late, link_until, until = NOON + timedelta(minutes=1), NOON + timedelta(days=1), NOON + timedelta(days=30)
     waiting = an_order(n=1, deadline_at=late)
     done = replace(
         ended(an_order(n=2).to(Status.RUNNING, at=NOON), Status.SUCCEEDED),
         outputs=(an_output(),),
-        result_expires_at=until,
+        result_expires_at=link_until,
     )
     with contextlib.closing(apsw.Connection(str(tmp_path / DATABASE))) as db:
         db.execute("CREATE TABLE schema_versions (version INTEGER, oldest_code INTEGER, applied_at INTEGER)")
@@ -196,7 +196,7 @@ async def test_the_second_migration_knows_what_the_first_one_left(tmp_path: Path
     async with opened(tmp_path) as store:
         assert await store.overdue(late) == [waiting]
         assert not await store.overdue(late - timedelta(seconds=1))
-        assert await store.outdated(until) == [done]
+        assert await store.outdated(until) == [replace(done, result_expires_at=until)]
         assert not await store.outdated(until - timedelta(seconds=1))
         assert await store.collect([done.outputs[0].blob]) == []
         assert len(await store.tasks(TaskQuery(model_id=done.model_id))) == 2

@@ -78,7 +78,7 @@ class Catalogue:
         for route in model.routes:
             if route.provider in self.providers:
                 return route
-        if self.fallback and model.kind is ModelKind.VIDEO and FALLBACK in self.providers:
+        if self.fallback and FALLBACK in self.providers:
             return Route(provider=FALLBACK)
         raise ModelUnavailable(f"no provider is configured for the model {model.id!r}", param="model")
 

@@ -13,7 +13,8 @@ from filmgate.core.task import Task
 # Standard Webhooks 1.0.0, "Retry schedule": how long after a try the next one comes.
 SCHEDULE_S: Final = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 JITTER: Final = 0.2
-SLOW_S: Final = 60  # at least, where the receiver asks for it or cannot keep up
+SLOW_S: Final = 60  # at least, where the receiver cannot keep up
+SLOW: Final = frozenset({429, 502, 504})
 MOST_TRIES_KEPT: Final = 20
 
 
@@ -28,7 +29,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Try:
-    """One try: the HTTP status of the answer, or `error` where there was none."""
+    """One try: when it began, and the HTTP status of the answer, or `error` where there was none."""
 
     at: datetime
     took_s: float
@@ -56,6 +57,10 @@ class Delivery:
     tries: tuple[Try, ...] = ()
     finished_at: datetime | None = None
 
+    def is_due(self, at: datetime) -> bool:
+        """Say whether it is to be tried by `at`."""
+        return self.next_at is not None and self.next_at <= at
+
     def tried(self, this: Try, *, chance: float, retry_after_s: float | None = None) -> "Delivery":
         """Return this delivery after a try; `chance` from 0 to 1 spreads the next one."""
         if self.state is not DeliveryState.PENDING:
@@ -67,16 +72,17 @@ class Delivery:
             tries=(*self.tries, this)[-MOST_TRIES_KEPT:],
         )
         if this.status is not None and 200 <= this.status < 300:  # noqa: PLR2004
-            return _finished(tried, DeliveryState.DELIVERED, this.at)
+            return _finished(tried, DeliveryState.DELIVERED)
         if this.status == 410:  # noqa: PLR2004
-            return _finished(tried, DeliveryState.GONE, this.at)
+            return _finished(tried, DeliveryState.GONE)
         if tried.round >= len(SCHEDULE_S):
-            return _finished(tried, DeliveryState.DEAD, this.at)
+            return _finished(tried, DeliveryState.DEAD)
         wait_s = SCHEDULE_S[tried.round] * (1 - JITTER + 2 * JITTER * chance)
-        if this.status is None or this.status in {429, 502, 504}:
-            # Advice is followed as far as twice our own plan, and never to hurry.
-            wait_s = max(wait_s, SLOW_S, min(retry_after_s or 0, 2 * SCHEDULE_S[tried.round]))
-        return replace(tried, next_at=this.at + timedelta(seconds=wait_s))
+        if this.status is None or this.status in SLOW:
+            wait_s = max(wait_s, SLOW_S)
+        # Advice is followed as far as twice our own plan, and never to hurry.
+        wait_s = max(wait_s, min(retry_after_s or 0, 2 * max(SCHEDULE_S[tried.round], SLOW_S)))
+        return replace(tried, next_at=this.at + timedelta(seconds=this.took_s + wait_s))
 
     def again(self, *, at: datetime) -> "Delivery":
         """Return this delivery at the beginning of the schedule, by somebody's wish."""
@@ -108,5 +114,6 @@ def event_id(task_id: str, seq: int) -> str:
     return f"evt_{hashlib.sha256(f'{task_id}/{seq}'.encode()).hexdigest()[:32]}"
 
 
-def _finished(delivery: Delivery, state: DeliveryState, at: datetime) -> Delivery:
-    return replace(delivery, state=state, next_at=None, finished_at=at)
+def _finished(delivery: Delivery, state: DeliveryState) -> Delivery:
+    last = delivery.tries[-1]
+    return replace(delivery, state=state, next_at=None, finished_at=last.at + timedelta(seconds=last.took_s))

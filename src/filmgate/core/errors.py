@@ -5,8 +5,11 @@ trying the same thing again may help. HTTP status codes live in `api/`, wording 
 dialect; the message here is safe to show to any caller.
 """
 
+import errno
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Fault(StrEnum):
@@ -87,6 +90,12 @@ class TaskNotFound(NotFound):
     code = "task_not_found"
 
 
+class ResultExpired(NotFound):
+    """The task succeeded, but its files have gone: it ended longer ago than results are kept."""
+
+    code = "result_expired"
+
+
 class MethodNotAllowed(FilmgateError):
     """The path exists, but not with this HTTP method."""
 
@@ -157,6 +166,14 @@ class QueueFull(FilmgateError):
     """Too many tasks are waiting already, of this account or in all; try again later."""
 
     code = "queue_full"
+    fault = Fault.CALLER
+    retryable = True
+
+
+class TooManyStreams(FilmgateError):
+    """As many event streams are open as may be, of this key or in all; close some, or poll."""
+
+    code = "too_many_streams"
     fault = Fault.CALLER
     retryable = True
 
@@ -260,8 +277,13 @@ class AlreadyServing(FilmgateError):
 
 
 class StoreUnavailable(FilmgateError):
-    """The database could not make the change durable; nothing of it is kept."""
+    """The database or the disk could not make the change durable; nothing of it is kept."""
 
     code = "store_unavailable"
     fault = Fault.OURS
     retryable = True
+
+
+def is_no_room(error: BaseException) -> bool:
+    """Whether a disk was full: that passes, and is no bug."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM

@@ -1,10 +1,10 @@
 """What happened to a task, for streams, webhooks and audit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from filmgate.core.task import Phase, Status, Task
+from filmgate.core.task import TERMINAL, Phase, Status, Task
 
 
 class EventKind(StrEnum):
@@ -39,6 +39,32 @@ def event_of(task: Task, *, before: Task | None) -> Event:
         status=task.status,
         phase=task.phase,
         progress=task.progress,
+    )
+
+
+def as_of(task: Task, event: Event) -> Task:
+    """Return `task` as it stood at one of its events: what its end brought is there only at its end."""
+    if task.version == event.seq:
+        return task
+    then = replace(
+        task,
+        version=event.seq,
+        status=event.status,
+        phase=event.phase,
+        progress=event.progress,
+        updated_at=event.at,
+        retry_at=None,
+    )
+    if event.status in TERMINAL:
+        return then
+    return replace(
+        then,
+        started_at=None if event.status is Status.QUEUED else task.started_at,
+        finished_at=None,
+        result_expires_at=None,
+        charged=0,
+        error=None,
+        outputs=(),
     )
 
 

@@ -140,6 +140,11 @@ class Task:
         )
 
     @property
+    def files_gone(self) -> bool:
+        """Whether there were results, and their time has passed."""
+        return self.status is Status.SUCCEEDED and not self.outputs
+
+    @property
     def blobs(self) -> frozenset[str]:
         """The stored files that this task needs: what came in and what came out."""
         came_in = (media.blob for media in self.generation.media if media.blob is not None)

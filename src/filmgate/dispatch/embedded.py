@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from filmgate.core.errors import Conflict, StoreUnavailable
+from filmgate.core.errors import Conflict, StoreUnavailable, is_no_room
 from filmgate.ports import Ports
 from filmgate.ports.store import Job
 from filmgate.service.run_task import give_up, run_task
@@ -90,11 +90,14 @@ class EmbeddedDispatch:
                 await run_task(ports, job)
             except (StoreUnavailable, Conflict):
                 _log.warning("run_waits_for_the_store", task_id=job.task_id)
-            except (Exception, asyncio.CancelledError):  # one task's trouble is not another's
+            except (Exception, asyncio.CancelledError) as error:  # one task's trouble is not another's
                 if run is not None and run.cancelling():  # by `stop`; else it escaped from a provider
                     raise
-                tries = min(tries + 1, TRIES)
-                _log.exception("run_failed", task_id=job.task_id, tries=tries)
+                if is_no_room(error):
+                    _log.warning("run_waits_for_room", task_id=job.task_id)
+                else:
+                    tries = min(tries + 1, TRIES)
+                    _log.exception("run_failed", task_id=job.task_id, tries=tries)
             else:
                 return
             await asyncio.sleep(pause_s)

@@ -1,43 +1,50 @@
 """The in-process hub: who waits for which task, and how they are woken."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
+
+Wake = Callable[[], None]
 
 
 class Hub:
     """Implements `ports.signals.Signals` for one process; call it in the loop's thread only.
 
-    A waiter is one future and one timer, so thousands cost little, and none outlives its wait.
+    A watcher is one entry in a set, a waiter also one future and one timer, so thousands cost little.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Future[bool]]] = {}
+        self._watching: dict[str, set[Wake]] = {}
 
     def tell(self, task_id: str) -> None:
-        for waiter in self._waiting.pop(task_id, ()):
-            _answer(waiter, hinted=True)
+        for wake in tuple(self._watching.get(task_id, ())):
+            wake()
 
     def tell_everyone(self) -> None:
         """Wake all: something has changed, and nobody can say which task it was."""
-        for task_id in tuple(self._waiting):
+        for task_id in tuple(self._watching):
             self.tell(task_id)
+
+    def watch(self, task_id: str, wake: Wake) -> Wake:
+        self._watching.setdefault(task_id, set()).add(wake)
+        return partial(self._leave, task_id, wake)
 
     async def wait(self, task_id: str, *, timeout_s: float) -> bool:
         loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._waiting.setdefault(task_id, set()).add(waiter)
+        waiter: asyncio.Future[bool] = loop.create_future()
+        leave = self.watch(task_id, partial(_answer, waiter, hinted=True))
         timer = loop.call_later(timeout_s, _answer, waiter)
         try:
-            return bool(await waiter)
+            return await waiter
         finally:
             timer.cancel()
-            self._leave(task_id, waiter)
+            leave()
 
-    def _leave(self, task_id: str, waiter: asyncio.Future[bool]) -> None:
-        # After a hint the whole set is gone already, and a later one belongs to others.
-        if waiters := self._waiting.get(task_id):
-            waiters.discard(waiter)
-            if not waiters:
-                del self._waiting[task_id]
+    def _leave(self, task_id: str, wake: Wake) -> None:
+        if watchers := self._watching.get(task_id):
+            watchers.discard(wake)
+            if not watchers:
+                del self._watching[task_id]
 
 
 def _answer(waiter: asyncio.Future[bool], *, hinted: bool = False) -> None:

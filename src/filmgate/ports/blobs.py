@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+# A file is stored first, and needed by a commit after; no request and no run takes longer in between.
+GRACE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +36,23 @@ class Reader(Protocol):
 
 
 class Blobs(Protocol):
-    """A place for files. The same content twice is one blob."""
+    """A place for files. The same content twice is one blob.
+
+    A blob that was kept or renewed within `GRACE` is needed by somebody who has not said so yet.
+    """
 
     async def keep(self, path: Path) -> Blob:
-        """Store a copy of the file at `path`, durably before this returns; never a half of it."""
+        """Store a copy of the file at `path`, durably before this returns; never a half of it.
+
+        Raise StoreUnavailable if there is no room for it.
+        """
+        ...
+
+    async def renew(self, blob: str) -> bool:
+        """Make a blob as if it had been kept just now, or return False if there is none.
+
+        For whoever is about to need a blob that it did not store itself.
+        """
         ...
 
     async def open(self, blob: str) -> Reader | None:
@@ -50,10 +66,11 @@ class Blobs(Protocol):
     async def delete(self, blob: str, *, kept_before: datetime | None = None) -> bool:
         """Remove a blob and say whether it is gone; one that is not there is.
 
-        With `kept_before`, a blob that was stored again since then stays.
+        With `kept_before`, a blob that was kept or renewed since then stays. One that is being read
+        can be read to its end.
         """
         ...
 
     async def kept_before(self, at: datetime, *, after: str = "", limit: int = 1_000) -> Sequence[str]:
-        """Return blobs that nobody has stored since `at`, by id above `after`, in order."""
+        """Return blobs that nobody has kept or renewed since `at`, by id above `after`, in order."""
         ...

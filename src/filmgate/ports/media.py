@@ -44,3 +44,7 @@ class Intake(Protocol):
     async def probe(self, path: Path) -> Probed:
         """Say what a file is, or raise InputInvalid if it is damaged or of no kind that is taken."""
         ...
+
+    async def close(self) -> None:
+        """Stop everything that was started here."""
+        ...

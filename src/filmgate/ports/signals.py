@@ -1,5 +1,6 @@
 """Hints that a task has changed: they wake readers, and losing one costs only time."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 DELIVERIES: Final = "deliveries"  # stands where a task id stands: a webhook is to be delivered
@@ -14,4 +15,8 @@ class Signals(Protocol):
 
     async def wait(self, task_id: str, *, timeout_s: float) -> bool:
         """Return True at the next hint about this task, False once `timeout_s` have passed."""
+        ...
+
+    def watch(self, task_id: str, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` at every hint about this task, until what is returned is called."""
         ...

@@ -81,6 +81,7 @@ class DeliveryQuery:
     task_id: str | None = None
     state: DeliveryState | None = None
     due_at: datetime | None = None  # pending, and to be tried by then
+    due_after: tuple[datetime, str] | None = None  # of those, the ones beyond this time, or id at it
     limit: int = 100
 
 

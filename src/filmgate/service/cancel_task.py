@@ -1,5 +1,7 @@
 """End a task at its owner's wish: one commit, whatever is still going on upstream."""
 
+from dataclasses import replace
+
 from filmgate.core.change import advance
 from filmgate.core.errors import Conflict
 from filmgate.core.task import Status, Task
@@ -13,7 +15,9 @@ async def cancel_task(ports: Ports, task: Task) -> Task:
     A completion that races it wins or loses by the version. What runs upstream is stopped after.
     """
     while not task.ended:
-        cancelled = task.to(Status.CANCELLED, at=ports.clock.now())
+        now = ports.clock.now()
+        files_until = ports.policy.files_until(now)
+        cancelled = replace(task.to(Status.CANCELLED, at=now), result_expires_at=files_until)
         try:
             await save(ports, advance(task, cancelled))
         except Conflict:

@@ -9,9 +9,9 @@ from filmgate.ports import Ports
 
 
 async def read_task(ports: Ports, key: Key, task_id: str) -> Task:
-    """Return the task, or raise TaskNotFound: unknown, misspelt and another key's look the same."""
+    """Return the task, or raise TaskNotFound: unknown, deleted and another key's look the same."""
     task = await ports.store.task(task_id) if ids.is_task_id(task_id) else None
-    if task is None or task.key_id != key.identity:
+    if task is None or task.key_id != key.identity or task.deleted_at is not None:
         raise TaskNotFound(f"there is no task {task_id[:100]!r}")
     return task
 
@@ -19,6 +19,6 @@ async def read_task(ports: Ports, key: Key, task_id: str) -> Task:
 async def read_task_named(ports: Ports, key: Key, out_task_id: str) -> Task:
     """Return the task that this key submitted as `out_task_id`, or raise TaskNotFound."""
     task = await ports.store.task_named(key.identity, Namespace.OUT_TASK_ID, out_task_id)
-    if task is None:
+    if task is None or task.deleted_at is not None:
         raise TaskNotFound(f"there is no task {out_task_id[:100]!r}")
     return task

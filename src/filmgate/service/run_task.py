@@ -9,12 +9,16 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.change import advance, aside
 from filmgate.core.errors import (
     Conflict,
+    InputInvalid,
+    InputUnavailable,
+    InvalidRequest,
     LeaseLost,
     ModelUnavailable,
     ProviderError,
@@ -24,18 +28,20 @@ from filmgate.core.errors import (
     StoreUnavailable,
     SubmissionUnclear,
 )
+from filmgate.core.generation import Generation
 from filmgate.core.retry import again_at
 from filmgate.core.task import Phase, Status, Task, TaskError
 from filmgate.ports import Backend, Ports
 from filmgate.ports.provider import ClientReference, Failed, RemoteId, Report, Running, Succeeded
 from filmgate.ports.store import Job
+from filmgate.service.prepare_inputs import is_prepared, paths_of, prepare_inputs
 from filmgate.service.save import save
-from filmgate.service.settle_task import fail, succeed
+from filmgate.service.settle_task import EXPIRED, fail, succeed
 
 PROGRESS_EVERY: Final = timedelta(seconds=1)
 UPSTREAM_TROUBLE_S: Final = 5.0  # between questions that the provider could not answer
+PREPARING_CHECK_S: Final = 5.0  # between looks at whether the task is still wanted
 STORE_TROUBLE_S: Final = 1.0  # between tries to save what only this run knows
-EXPIRED: Final = TaskError(code="expired", message="the task did not finish within its time")
 DRAIN_TRIES: Final = 60
 
 
@@ -87,9 +93,13 @@ class _Run:
         if self.attempt.intent_at is None and self.ports.clock.now() >= self.task.deadline_at:
             await fail(self.ports, self.task, EXPIRED, lease_no=self.job.lease_no)
             return False
-        remote_id = self.attempt.remote_id or await self._submit()
-        if remote_id is not None:
-            await self._follow(RemoteId(remote_id))
+        try:
+            remote_id = self.attempt.remote_id or await self._submit()
+            if remote_id is not None:
+                await self._follow(RemoteId(remote_id))
+        except (InputInvalid, InputUnavailable) as error:
+            # An attempt that was begun is left open: it is closed once the task has ended.
+            await fail(self.ports, self.task, _error(error), lease_no=self.job.lease_no)
         return self.attempt.closed_at is not None
 
     # --- submitting -----------------------------------------------------------------------------
@@ -104,29 +114,68 @@ class _Run:
     async def _submit(self) -> RemoteId | None:
         """Return the provider's id, or None once the task has ended or waits for another try."""
         if self.attempt.intent_at is None:
-            await self._save_intent()
+            generation = await self._prepare()
+            if generation is None:
+                return None
+            inputs = await paths_of(self.ports, generation)
+            await self._save_intent(generation)
         elif not self.idempotent:
             # Sent, or not, by a worker that died: to send it again could start and bill it twice.
             unclear = SubmissionUnclear("it is not known whether the provider has started this task")
             await self._fail(unclear, Outcome.ORPHANED)
             return None
+        else:
+            inputs = await paths_of(self.ports, self.task.generation)
         try:
-            remote_id = await self.provider.submit(self.task.generation, reference=self.attempt.reference)
+            remote_id = await self._send(inputs)
         except ProviderError as error:
             await self._save_refusal(error)
             return None
         await self._save_acceptance(remote_id)
         return remote_id
 
-    async def _save_intent(self) -> None:
+    async def _prepare(self) -> Generation | None:
+        """Return what to make once its inputs are here, or None where the task ended before they were."""
+        generation = self.task.generation
+        if is_prepared(generation):
+            return generation
+        await self._save(self._running(Phase.PREPARING), attempt=self.attempt)
+        work = asyncio.create_task(prepare_inputs(self.ports, generation))
+        try:
+            while not await self._done(work):
+                if self.ports.clock.now() >= self.task.deadline_at:
+                    await fail(self.ports, self.task, EXPIRED, lease_no=self.job.lease_no)
+                    return None
+                await self._read_again()
+            return await work
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _done(self, work: asyncio.Task[Generation]) -> bool:
+        """Wait for the work, or for a sign that the task has changed; say whether the work is done."""
+        sign = asyncio.create_task(self.ports.signals.wait(self.task.id, timeout_s=PREPARING_CHECK_S))
+        try:
+            await asyncio.wait([work, sign], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sign.cancel()
+        return work.done()
+
+    async def _save_intent(self, generation: Generation) -> None:
         now = self.ports.clock.now()
-        begun = self.task if self.task.status is Status.RUNNING else None
-        after = (
-            replace(self.task.to(Status.RUNNING, at=now), phase=Phase.SUBMITTING)
-            if begun is None
-            else begun.still(at=now, phase=Phase.SUBMITTING)
+        after = replace(self._running(Phase.SUBMITTING), generation=generation, attempt=self.attempt.n)
+        await self._save(after, attempt=replace(self.attempt, intent_at=now))
+
+    def _running(self, phase: Phase) -> Task:
+        now = self.ports.clock.now()
+        if self.task.status is Status.RUNNING:
+            return self.task.still(at=now, phase=phase)
+        return replace(self.task.to(Status.RUNNING, at=now), phase=phase)
+
+    async def _send(self, inputs: Sequence[Path]) -> RemoteId:
+        return await self.provider.submit(
+            self.task.generation, reference=self.attempt.reference, inputs=inputs
         )
-        await self._save(replace(after, attempt=self.attempt.n), attempt=replace(self.attempt, intent_at=now))
 
     async def _save_acceptance(self, remote_id: RemoteId) -> None:
         accepted = replace(self.attempt, remote_id=remote_id)
@@ -211,7 +260,7 @@ class _Run:
             if not self.idempotent:
                 raise
             # It died with the process that ran it: the same reference begins it anew.
-            await self.provider.submit(self.task.generation, reference=self.attempt.reference)
+            await self._send(await paths_of(self.ports, self.task.generation))
             return Running()
 
     async def _settled(self, remote_id: RemoteId, report: Report) -> bool:
@@ -334,12 +383,13 @@ async def _find(ports: Ports, backend: Backend, attempt: Attempt, job: Job) -> R
     task = await ports.store.task(job.task_id)
     assert task is not None, "a job belongs to a stored task"
     try:
-        return await backend.provider.submit(task.generation, reference=attempt.reference)
-    except ProviderError:
+        inputs = await paths_of(ports, task.generation)
+        return await backend.provider.submit(task.generation, reference=attempt.reference, inputs=inputs)
+    except (ProviderError, InputUnavailable):
         return None
 
 
-def _error(error: "ProviderError | ModelUnavailable") -> TaskError:
+def _error(error: ProviderError | ModelUnavailable | InvalidRequest) -> TaskError:
     if isinstance(error, ProviderMisconfigured):
         # What is wrong with the operator's account is not the caller's to read.
         return TaskError(code=error.code, message="the provider is not available at the moment")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from typing import Final
 
 from filmgate.core.attempt import Attempt
 from filmgate.core.change import advance
@@ -10,6 +10,8 @@ from filmgate.core.task import Output, Status, Task, TaskError
 from filmgate.ports import Ports
 from filmgate.ports.provider import Made
 from filmgate.service.save import save
+
+EXPIRED: Final = TaskError(code="expired", message="the task did not finish within its time")
 
 
 async def succeed(ports: Ports, task: Task, attempt: Attempt, made: Sequence[Made], *, lease_no: int) -> None:
@@ -24,16 +26,23 @@ async def succeed(ports: Ports, task: Task, attempt: Attempt, made: Sequence[Mad
         outputs=outputs,
         progress=100,
         charged=task.quote.amount,
-        result_expires_at=now + timedelta(seconds=ports.policy.result_lifetime_s),
+        result_expires_at=ports.policy.files_until(now),
     )
     await save(ports, advance(task, after, lease_no=lease_no, attempts=(attempt,)))
 
 
 async def fail(
-    ports: Ports, task: Task, error: TaskError, *, lease_no: int, attempts: tuple[Attempt, ...] = ()
+    ports: Ports,
+    task: Task,
+    error: TaskError,
+    *,
+    lease_no: int | None = None,
+    attempts: tuple[Attempt, ...] = (),
 ) -> None:
     """End the task as failed, free its hold, and save what became of its attempts."""
-    after = replace(task.to(Status.FAILED, at=ports.clock.now()), error=error)
+    now = ports.clock.now()
+    files_until = ports.policy.files_until(now)
+    after = replace(task.to(Status.FAILED, at=now), error=error, result_expires_at=files_until)
     await save(ports, advance(task, after, lease_no=lease_no, attempts=attempts))
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from filmgate.core import ids
 from filmgate.core.catalogue import Model
 from filmgate.core.change import Claim, Namespace, submission
-from filmgate.core.errors import InvalidRequest
+from filmgate.core.errors import InvalidRequest, TaskNotFound
 from filmgate.core.fingerprint import fingerprint
 from filmgate.core.generation import Generation
 from filmgate.core.keys import Key
-from filmgate.core.pricing import quote
+from filmgate.core.pricing import Quote, quote
 from filmgate.core.task import Route, Task
 from filmgate.ports import Ports
 from filmgate.ports.store import Replayed
@@ -37,6 +37,7 @@ class SubmitTask:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
     priority: int = 0
+    remixed_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +50,26 @@ class Submitted:
 
 async def submit_task(ports: Ports, command: SubmitTask) -> Submitted:
     """Price it, hold the credits and store the task, or say why not; nothing in between."""
-    route = ports.catalogue.route(command.model)
-    _check_inputs(ports, route, command.generation)
-    task = _new_task(ports, command, route)
+    route, price = estimate(ports, command.model, command.generation)
+    task = _new_task(ports, command, route, price)
     # A caller who goes away now cannot stop the commit, so what it admits must be told to start.
     outcome = await asyncio.shield(save(ports, submission(task, claims=_claims(ports, command, task))))
     if isinstance(outcome, Replayed):
+        if outcome.task.deleted_at is not None:
+            # Not the old one, which is gone, nor a new one, which nobody meant to pay for.
+            raise TaskNotFound("the task that was submitted with this idempotency key has been deleted")
         return Submitted(task=outcome.task, replayed=True)
     return Submitted(task=task)
 
 
-def _new_task(ports: Ports, command: SubmitTask, route: Route) -> Task:
+def estimate(ports: Ports, model: Model, generation: Generation) -> tuple[Route, Quote]:
+    """Return where `generation` would be made and what it would cost; raise where it would be refused."""
+    route = ports.catalogue.route(model)
+    _check_inputs(ports, route, generation)
+    return route, quote(generation, model.price)
+
+
+def _new_task(ports: Ports, command: SubmitTask, route: Route, price: Quote) -> Task:
     now = ports.clock.now()
     task_id = ids.task_id(now, ports.entropy(ids.ENTROPY_BYTES))
     return Task(
@@ -72,7 +82,7 @@ def _new_task(ports: Ports, command: SubmitTask, route: Route) -> Task:
         route=route,
         # Every run of a task makes the same film, however often it is begun anew.
         generation=command.generation.seeded(_seed_of(task_id)),
-        quote=quote(command.generation, command.model.price),
+        quote=price,
         fingerprint=fingerprint(command.model.id, command.generation),
         created_at=now,
         updated_at=now,
@@ -83,6 +93,7 @@ def _new_task(ports: Ports, command: SubmitTask, route: Route) -> Task:
         callback_url=command.callback_url,
         metadata=command.metadata,
         traceparent=command.traceparent,
+        remixed_from=command.remixed_from,
     )
 
 

@@ -8,6 +8,7 @@ of its change, or of its refusal, only after that commit is on the disk.
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import os
 import queue
 import threading
@@ -246,12 +247,17 @@ class SqliteStore:
             "state = ?": query.state,
             "next_at <= ?": rows.maybe_micros(query.due_at),
         }
-        asked = {text: value for text, value in conditions.items() if value is not None}
+        asked: dict[str, tuple[object, ...]] = {
+            text: (value,) for text, value in conditions.items() if value is not None
+        }
+        if query.due_after is not None:
+            at, delivery_id = query.due_after
+            asked["(next_at, id) > (?, ?)"] = (rows.micros(at), delivery_id)
         where = " AND ".join(asked) or "true"
         order = "created_at DESC, id" if query.due_at is None else "next_at, id"
         found = self._db.execute(
             f"SELECT snapshot FROM deliveries WHERE {where} ORDER BY {order} LIMIT ?",  # noqa: S608
-            (*asked.values(), query.limit),
+            (*itertools.chain(*asked.values()), query.limit),
         )
         return [rows.load_delivery(snapshot) for (snapshot,) in found]
 
@@ -474,6 +480,39 @@ class _Lock:
     def close(self) -> None:
         """Give it up."""
         os.close(self._descriptor)
+
+
+def is_served(directory: Path) -> bool:
+    """Say whether a process serves this directory now."""
+    try:
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def schema_of(directory: Path) -> int:
+    """Return which migration a directory's database has come to, 0 if there is none; change nothing."""
+    path = directory / DATABASE
+    if not path.exists():
+        return 0
+    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        return _schema(db)
+
+
+def faults_of(directory: Path) -> list[str]:
+    """Return what SQLite finds wrong with the database file; change nothing."""
+    with contextlib.closing(
+        apsw.Connection(str(directory / DATABASE), flags=apsw.SQLITE_OPEN_READONLY)
+    ) as db:
+        found = [line for (line,) in db.execute("PRAGMA quick_check(20)")]
+    return [] if found == ["ok"] else found
 
 
 def _lock(directory: Path) -> _Lock:

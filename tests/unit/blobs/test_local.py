@@ -1,11 +1,16 @@
 """How the local directory holds its blobs: whole, private and tidy."""
 
+import asyncio
+import errno
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from filmgate.blobs.local import LocalBlobs
+from filmgate.core.errors import StoreUnavailable
+from tests.fakes import ManualClock
 
 
 @pytest.fixture
@@ -31,27 +36,73 @@ async def test_a_blob_lies_under_its_hash_and_only_its_owner_may_read_it(
     assert place.parent.stat().st_mode & 0o077 == 0
 
 
-async def test_existing_content_is_not_written_again(tmp_path: Path, source: Path) -> None:
-    blobs = LocalBlobs(tmp_path / "blobs")
+async def test_existing_content_is_not_written_again_but_counts_as_kept_now(
+    tmp_path: Path, source: Path
+) -> None:
+    clock = ManualClock()
+    blobs = LocalBlobs(tmp_path / "blobs", now=clock.now)
     blob = await blobs.keep(source)
     before = (tmp_path / "blobs" / blob.id[:2] / blob.id).stat()
+    clock.advance(60)
 
     await blobs.keep(source)
 
     after = (tmp_path / "blobs" / blob.id[:2] / blob.id).stat()
-    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert after.st_ino == before.st_ino
+    assert after.st_mtime_ns - before.st_mtime_ns == 60_000_000_000
 
 
+async def test_what_another_process_deleted_is_written_again(tmp_path: Path, source: Path) -> None:
+    blobs, elsewhere = LocalBlobs(tmp_path / "blobs"), LocalBlobs(tmp_path / "blobs")
+    blob = await blobs.keep(source)
+    assert await elsewhere.delete(blob.id)
+
+    assert await blobs.keep(source) == blob
+
+    assert await elsewhere.path(blob.id) is not None
+
+
+async def test_nobody_deletes_between_the_look_at_a_time_and_its_renewal(
+    tmp_path: Path, source: Path
+) -> None:
+    clock = ManualClock()
+    blobs = LocalBlobs(tmp_path / "blobs", now=clock.now)
+    blob = await blobs.keep(source)
+    clock.advance(60)
+    cutoff = clock.now()
+
+    with blobs._alone():
+        deleted = asyncio.ensure_future(blobs.delete(blob.id, kept_before=cutoff))
+        done, _ = await asyncio.wait({deleted}, timeout=0.05)
+        assert not done, "it waits for whoever is at the directory"
+        blobs._touch(blobs._place_of(blob.id))
+
+    assert not await deleted
+    assert await blobs.renew(blob.id)
+
+
+async def test_files_that_are_no_blobs_are_none_of_ours(tmp_path: Path, source: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    blob = await blobs.keep(source)
+    (tmp_path / "blobs" / blob.id[:2] / "notes.txt").write_text("mine")
+    (tmp_path / "blobs" / "partial" / ("0" * 64)).write_text("half")
+
+    found = await blobs.kept_before(datetime.now(UTC) + timedelta(days=1))
+
+    assert found == [blob.id]
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EIO])
 async def test_a_copy_that_fails_leaves_nothing(
-    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, trouble: int
 ) -> None:
     def full(_: int) -> None:
-        raise OSError("no space left on device")
+        raise OSError(trouble, os.strerror(trouble))
 
     blobs = LocalBlobs(tmp_path / "blobs")
     monkeypatch.setattr(os, "fsync", full)
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StoreUnavailable if trouble == errno.ENOSPC else OSError):
         await blobs.keep(source)
 
     assert files_in(tmp_path / "blobs") == []

@@ -1,6 +1,7 @@
 """The hub: hints arrive, time runs out, and nothing stays behind."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -40,7 +41,7 @@ async def test_a_wait_ends_when_its_time_is_over() -> None:
 
     assert not await hub.wait("a", timeout_s=0.001)
 
-    assert not hub._waiting
+    assert not hub._watching
 
 
 async def test_a_cancelled_wait_leaves_nothing_behind_and_harms_no_other() -> None:
@@ -53,7 +54,7 @@ async def test_a_cancelled_wait_leaves_nothing_behind_and_harms_no_other() -> No
     hub.tell("a")
 
     assert await stayer
-    assert not hub._waiting
+    assert not hub._watching
 
 
 async def test_a_hint_and_a_cancellation_in_the_same_breath_are_fine() -> None:
@@ -65,7 +66,7 @@ async def test_a_hint_and_a_cancellation_in_the_same_breath_are_fine() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiter
 
-    assert not hub._waiting
+    assert not hub._watching
 
 
 async def test_whoever_waits_again_after_a_hint_waits_for_the_next_one() -> None:
@@ -101,4 +102,33 @@ async def test_ten_thousand_waiters_come_and_go_without_a_trace() -> None:
 
     assert answers[::2] == [True] * 5_000
     assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[1::2])
-    assert not hub._waiting
+    assert not hub._watching
+
+
+async def test_a_watcher_hears_every_hint_until_it_leaves() -> None:
+    hub = Hub()
+    heard: list[str] = []
+    leave = hub.watch("a", lambda: heard.append("a"))
+
+    hub.tell("a")
+    hub.tell("b")
+    hub.tell("a")
+    leave()
+    leave()  # twice is fine
+    hub.tell("a")
+
+    assert heard == ["a", "a"]
+    assert not hub._watching
+
+
+async def test_a_watcher_may_leave_while_it_is_told() -> None:
+    hub = Hub()
+    leaves: list[Callable[[], None]] = []
+
+    def leave() -> None:
+        leaves.pop()()
+
+    leaves += [hub.watch("a", leave), hub.watch("a", lambda: None)]
+    hub.tell("a")
+
+    assert len(hub._watching["a"]) == 1

@@ -4,6 +4,10 @@ ALTER TABLE tasks ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tasks ADD COLUMN deadline_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tasks ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tasks ADD COLUMN files_until INTEGER;  -- of an ended task that still has files
+-- Before, a result's expiry was its first link's, a day after the end. Files are kept for thirty days.
+UPDATE tasks SET snapshot = json_set(snapshot, '$.result_expires_at',
+        strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(snapshot, '$.result_expires_at'), '+29 days'))
+    WHERE json_extract(snapshot, '$.result_expires_at') IS NOT NULL;
 UPDATE tasks SET
     model_id = json_extract(snapshot, '$.model_id'),
     deadline_at = CAST(unixepoch(json_extract(snapshot, '$.deadline_at'), 'subsec') * 1000000 AS INTEGER),
