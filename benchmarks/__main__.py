@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import lifecycle, machine, poll, processes, startup, studio, submit
+from benchmarks import lifecycle, machine, poll, processes, startup, streams, studio, submit
 from benchmarks.bench import Bench
 from benchmarks.figures import BenchmarkFailed, Report, number
 
@@ -28,6 +28,7 @@ ALL: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "poll": poll.measure,
     "submit": submit.measure,
     "lifecycle": lifecycle.measure,
+    "streams": streams.measure,
     "studio": studio.measure,
 }
 TOO_BUSY: Final = 0.25  # cores

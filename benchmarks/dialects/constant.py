@@ -5,8 +5,8 @@ the same server, application, authentication and answers as the others, and noth
 Its paths are literal ones, whose lookup is the cheapest there is.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -14,9 +14,11 @@ from filmgate.api.answer import Answer
 from filmgate.api.call import Call
 from filmgate.api.dialect import Dialect, Json
 from filmgate.api.routing import Handler, Route
+from filmgate.api.submission import Order
 from filmgate.api.web import Web
 from filmgate.api.wire import read_json
-from filmgate.core.errors import FilmgateError
+from filmgate.core.catalogue import Catalogue
+from filmgate.core.errors import FilmgateError, InvalidRequest
 from filmgate.core.task import Status, Task
 from filmgate.ports import Ports
 
@@ -54,6 +56,10 @@ def _write_error(error: FilmgateError, _status: int, _trace_id: str) -> Json:
     return {"error": error.code}
 
 
+def _read_order(_fields: Mapping[str, Any], _catalogue: Catalogue) -> Order:
+    raise InvalidRequest("nothing can be submitted here")
+
+
 DIALECT: Final = Dialect(
     name="constant",
     prefixes=("/bench/",),
@@ -61,4 +67,7 @@ DIALECT: Final = Dialect(
     routes=routes,
     write_task=_write_task,
     write_error=_write_error,
+    read_order=_read_order,
+    knows=frozenset(),
+    error=dict,
 )

@@ -145,6 +145,12 @@ def test_what_is_wrong_in_the_environment_stops_the_start_with_a_way_out(
         read(environ)
 
 
+def test_what_the_environment_says_to_the_client_is_not_for_the_service() -> None:
+    said = {"FILMGATE_URL": "https://video.example.com", "FILMGATE_API_KEY": "fg_live_x"}
+
+    assert read(said) == read()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
