@@ -12,11 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+from standardwebhooks import Webhook
 
+from tests.e2e.receiver import Receiver, receiving
 from tests.e2e.service import Service
 
 KILLS: Final = int(os.environ.get("FILMGATE_TEST_KILLS", "50"))
@@ -46,6 +49,7 @@ class Notes:
     finished: dict[str, str] = field(default_factory=dict)  # out_task_id -> the final status someone saw
     deleted: dict[str, int] = field(default_factory=dict)  # out_task_id -> credits it had cost
     answers: Counter[int] = field(default_factory=Counter)
+    receiver_url: str = ""
 
 
 async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -> None:
@@ -53,16 +57,17 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
     print(f"seed {seed}: FILMGATE_TEST_SEED={seed} repeats the choices")
     chance = random.Random(seed)
     # Slots enough that what a kill cut off does not keep all else waiting until the end.
-    service = Service(tmp_path / "data", account_concurrency=64)
+    service = Service(tmp_path / "data", account_concurrency=64, fetch_allow="127.0.0.0/8")
     service.start()
     key = service.new_key(credits_=CREDITS)
+    secret = service.run("webhooks", "secret").stdout.strip()
     notes = Notes()
 
     over = asyncio.Event()
     restarts = []
-    async with httpx2.AsyncClient(
-        base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=5
-    ) as http:
+    with receiving() as receiver:
+        http = httpx2.AsyncClient(base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=5)
+        notes.receiver_url = receiver.url
         clients = [
             asyncio.create_task(_client(http, notes, over, random.Random(f"{seed}/{n}"), n))
             for n in range(CLIENTS)
@@ -76,6 +81,9 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
         began = time.monotonic()
         tasks = await _all_ended(http, notes)
         settled_s = time.monotonic() - began
+        await _all_told(service)
+        await http.aclose()
+    doubled = _check_webhooks(receiver, tasks, notes, secret)
 
     assert len(notes.accepted) > KILLS, "the clients got too little done for this to mean anything"
     assert {len(ids) for ids in notes.accepted.values()} == {1}, "one idempotency key has one task"
@@ -101,7 +109,8 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
         f"{KILLS} kills, serving again after {statistics.median(restarts):.2f} s (median, "
         f"{max(restarts):.2f} at most), all ended {settled_s:.1f} s after the last; {len(tasks)} tasks, "
         + ", ".join(f"{n} {status}" for status, n in Counter(t["status"] for t in tasks.values()).items())
-        + f", {len(notes.deleted)} deleted, {billed} credits billed"
+        + f", {len(notes.deleted)} deleted, {billed} credits billed; {len(receiver.got)} webhooks, "
+        f"{doubled} of them a second time"
     )
 
 
@@ -116,6 +125,7 @@ async def _client(
         model, prompt, seconds = chance.choices(PROMPTS, weights=(80, 60, 10, 20, 20, 2, 4))[0]
         params = {"prompt": prompt, "duration_seconds": seconds, "resolution": "360p"}
         body = {"model": model, "params": params, "out_task_id": out_task_id}
+        body["callback_url"] = f"{notes.receiver_url}/{out_task_id}"
         notes.bodies[out_task_id] = body
         answer = await _until_answered(notes, lambda: http.post("/v1/tasks/submit", json=body))  # noqa: B023
         assert answer.status_code == 200, answer.text
@@ -176,6 +186,34 @@ async def _all_ended(http: httpx2.AsyncClient, notes: Notes) -> dict[str, dict[s
         answer = await http.post("/v1/tasks/query", json={"out_task_id": out_task_id})
         assert answer.status_code == 404, f"{out_task_id} was deleted, and is there: {answer.text}"
     return tasks
+
+
+async def _all_told(service: Service) -> None:
+    """Wait until no webhook is left to be delivered; none of them may have been given up."""
+    deadline = time.monotonic() + SETTLES_WITHIN_S
+    while pending := json.loads(service.run("webhooks", "list", "--state", "pending", "--json").stdout):
+        assert time.monotonic() < deadline, f"these are not delivered: {pending[:3]}"
+        await asyncio.sleep(0.2)
+    assert not json.loads(service.run("webhooks", "list", "--state", "dead", "--json").stdout)
+
+
+def _check_webhooks(receiver: Receiver, tasks: dict[str, dict[str, Any]], notes: Notes, secret: str) -> int:
+    """Check what was told of each task against the task itself; return how often it was told again."""
+    told: dict[str, set[str]] = {}
+    for path, headers, body in receiver.got:
+        # By the signature alone: by now it may be older than a receiver would take it.
+        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+        signature = Webhook(secret).sign(headers["webhook-id"], at, body.decode())
+        assert headers["webhook-signature"] == signature
+        said = json.loads(body)
+        out_task_id = path.removeprefix("/")
+        told.setdefault(out_task_id, set()).add(headers["webhook-id"])
+        assert {said["data"]["task_id"]} == notes.accepted[out_task_id]
+        if out_task_id in tasks:
+            assert said["data"]["status"] == tasks[out_task_id]["status"], "what was told is how it ended"
+    assert tasks.keys() <= told.keys(), "the end of every task was told, unless it was deleted"
+    assert {len(ids) for ids in told.values()} == {1}, "and is one event, however often it was told"
+    return len(receiver.got) - len(told)
 
 
 def _only_account(balance: Any) -> dict[str, Any]:  # noqa: ANN401

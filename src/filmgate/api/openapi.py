@@ -60,7 +60,7 @@ _ERRORS: Final[Mapping[int, tuple[str, FilmgateError]]] = {
         ),
     ),
     429: (
-        "Too many tasks are waiting",
+        "Too much at a time: tasks that wait, or open streams",
         errors.QueueFull("too many tasks of this account are waiting already"),
     ),
 }
