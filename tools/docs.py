@@ -94,7 +94,6 @@ _PHASES: Final[Mapping[Phase, str]] = {
     Phase.SUBMIT_UNKNOWN: "the provider may have it, or not; the same reference will tell",
     Phase.GENERATING: "the provider works on it",
     Phase.WAITING: "the provider turned it away for now; `retry_at` says when it is tried again",
-    Phase.STORING: "the files are being stored",
 }
 
 _LIFECYCLE: Final = """# A task's life

@@ -45,6 +45,7 @@ class Call:
         self.if_undelivered: Callable[[], None] | None = None
         self._key = key
         self._pairs: list[tuple[str, str]] | None = None
+        self._query: dict[str, str] | None = None
 
     @property
     def key(self) -> Key:
@@ -76,7 +77,9 @@ class Call:
     @property
     def query(self) -> Mapping[str, str]:
         """The query string; of a name said twice the last counts."""
-        return dict(self.query_pairs)
+        if self._query is None:
+            self._query = dict(self.query_pairs) if self.scope["query_string"] else {}
+        return self._query
 
     def only(self, *names: str) -> dict[str, Any]:
         """Return those query parameters that were given a value."""

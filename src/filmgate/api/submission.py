@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import structlog
@@ -112,11 +112,19 @@ _REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 def task_headers(task: Task) -> Headers:
     """Return the headers of every answer about one task: which it is, and what it holds or did cost."""
-    if task.ended:
-        cost = (b"x-filmgate-credits-charged", str(credits_of(task.charged)).encode())
-    else:
-        cost = (b"x-filmgate-credits-held", str(credits_of(task.quote.amount)).encode())
+    cost = _charged(task.charged) if task.ended else _held(task.quote.amount)
     return [(b"x-filmgate-task-id", task.id.encode()), cost]
+
+
+# Few prices, and many polls.
+@lru_cache(maxsize=1_024)
+def _charged(amount: int) -> tuple[bytes, bytes]:
+    return b"x-filmgate-credits-charged", str(credits_of(amount)).encode()
+
+
+@lru_cache(maxsize=1_024)
+def _held(amount: int) -> tuple[bytes, bytes]:
+    return b"x-filmgate-credits-held", str(credits_of(amount)).encode()
 
 
 async def _unheard(ports: Ports, call: Call, order: Order, generation: Generation) -> Task | None:

@@ -41,7 +41,6 @@ class Phase(StrEnum):
     SUBMIT_UNKNOWN = "submit_unknown"
     GENERATING = "generating"
     WAITING = "waiting"
-    STORING = "storing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
