@@ -159,7 +159,7 @@ def _models() -> Iterator[str]:
             f"| {' '.join(model.resolutions)} | {inputs} | {_price(model)} |"
         )
     yield "\n## Sizes\n"
-    yield "What a resolution is at each ratio. `adaptive` is the model's default ratio in this version.\n"
+    yield "What a resolution is at each ratio. `adaptive` is the shape of the first picture, else 16:9.\n"
     yield f"| | {' | '.join(RATIOS)} |"
     yield "|---" * (len(RATIOS) + 1) + "|"
     for resolution in RESOLUTIONS:
