@@ -20,7 +20,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from filmgate.providers.sandbox import PICTURE
-from tests.e2e.service import Service, free_port
+from tests.e2e.service import Service, free_port, serving
 from tests.unit.client.videos import video
 
 ROOT = Path(__file__).parents[2]
@@ -50,12 +50,8 @@ def pages_with(language: str) -> list[str]:
 
 @pytest.fixture(name="service", scope="module")
 def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("docs") / "data")
-    service.start()
-    try:
+    with serving(tmp_path_factory.mktemp("docs") / "data") as service:
         yield service
-    finally:
-        assert service.stop() == 0
 
 
 @pytest.fixture(name="desk")

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -108,6 +110,17 @@ class Service:
         made = self.run("keys", "create", "--name", "test", "--credits", str(credits_))
         assert made.returncode == 0, made.stderr
         return made.stdout.strip()
+
+
+@contextmanager
+def serving(data: Path, **settings: object) -> Iterator[Service]:
+    """Serve over `data`; in the end the service must stop as it should."""
+    service = Service(data, **settings)
+    service.start()
+    try:
+        yield service
+    finally:
+        assert service.stop() == 0
 
 
 def _filmgate() -> list[str]:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from filmgate.client import Filmgate
 from tests.e2e.proxy import Proxy
-from tests.e2e.service import Service
+from tests.e2e.service import Service, serving
 
 ROOT = Path(__file__).parents[2]
 SOON_MS = 60_000
@@ -27,12 +27,8 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no chromium he
 
 @pytest.fixture(name="service", scope="module")
 def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("browser") / "data")
-    service.start()
-    try:
+    with serving(tmp_path_factory.mktemp("browser") / "data") as service:
         yield service
-    finally:
-        assert service.stop() == 0
 
 
 @pytest.fixture(name="key", scope="module")

@@ -27,19 +27,15 @@ from filmgate.client import (
 )
 from filmgate.providers.sandbox import CLIP, PICTURE
 from tests.e2e.proxy import Proxy
-from tests.e2e.service import Service
+from tests.e2e.service import Service, serving
 
 SOON_S = 30.0
 
 
 @pytest.fixture(name="service", scope="module")
 def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("client") / "data")
-    service.start()
-    try:
+    with serving(tmp_path_factory.mktemp("client") / "data") as service:
         yield service
-    finally:
-        assert service.stop() == 0
 
 
 @pytest.fixture(name="key", scope="module")

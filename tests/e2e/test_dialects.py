@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from filmgate.providers.sandbox import CLIP
-from tests.e2e.service import Service
+from tests.e2e.service import Service, serving
 
 FINISHED: Final = {"succeeded", "completed", "failed", "cancelled"}
 PATIENCE_S: Final = 20
@@ -16,12 +16,8 @@ PATIENCE_S: Final = 20
 
 @pytest.fixture(name="service", scope="module")
 def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("dialects") / "data")
-    service.start()
-    try:
+    with serving(tmp_path_factory.mktemp("dialects") / "data") as service:
         yield service
-    finally:
-        assert service.stop() == 0
 
 
 @pytest.fixture(name="ada", scope="module")

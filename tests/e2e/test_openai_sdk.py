@@ -20,7 +20,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from filmgate.providers.sandbox import CLIP, PICTURE
-from tests.e2e.service import Service
+from tests.e2e.service import Service, serving
 
 ROOT: Final = Path(__file__).parents[2]
 SCRIPT: Final = ROOT / "tests" / "clients" / "openai_videos.py"
@@ -30,12 +30,8 @@ OLD: Final = "openai-2.24"
 
 @pytest.fixture(name="service", scope="module")
 def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("openai") / "data")
-    service.start()
-    try:
+    with serving(tmp_path_factory.mktemp("openai") / "data") as service:
         yield service
-    finally:
-        assert service.stop() == 0
 
 
 def old_client() -> Path:

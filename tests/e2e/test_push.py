@@ -12,7 +12,7 @@ from openai import InvalidWebhookSignatureError, OpenAI
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.e2e.receiver import Receiver, receiving
-from tests.e2e.service import Service
+from tests.e2e.service import Service, serving
 
 PATIENCE_S: Final = 20
 
@@ -25,12 +25,8 @@ def _receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(name="service", scope="module")
 def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("push") / "data", fetch_allow="127.0.0.0/8")
-    service.start()
-    try:
+    with serving(tmp_path_factory.mktemp("push") / "data", fetch_allow="127.0.0.0/8") as service:
         yield service
-    finally:
-        assert service.stop() == 0
 
 
 @pytest.fixture(name="ada", scope="module")

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from filmgate.providers.sandbox import CLIP, PICTURE
-from tests.e2e.service import Service
+from tests.e2e.service import Service, serving
 
 CLIENTS: Final = Path(__file__).parents[1] / "clients"
 SCRIPTS: Final = sorted(
@@ -31,12 +31,8 @@ def _service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     catalogue.write_text(
         re.sub(r"^(checked = .*)$", r'\1\nroutes = [{ provider = "sandbox" }]', shipped, flags=re.MULTILINE)
     )
-    service = Service(directory / "data", catalogue=catalogue)
-    service.start()
-    try:
+    with serving(directory / "data", catalogue=catalogue) as service:
         yield service
-    finally:
-        assert service.stop() == 0
 
 
 @pytest.fixture(name="environment")

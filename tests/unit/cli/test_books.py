@@ -1,35 +1,14 @@
 """Keys, credits and the ledger by the command line, without a server."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from filmgate.cli import app
 from filmgate.core.keys import public_id
+from tests.unit.cli.running import answer, filmgate
 
-
-@pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep everything of a test in its own directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FILMGATE_DATA", str(tmp_path / "data"))
-    return tmp_path / "data"
-
-
-def filmgate(*arguments: str) -> str:
-    """Run a command that must succeed, and return its stdout."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.stderr
-    return result.stdout
-
-
-def answer(*arguments: str) -> Any:  # noqa: ANN401
-    """Run a command with --json and return its one document."""
-    return json.loads(filmgate(*arguments, "--json"))
+pytestmark = pytest.mark.usefixtures("directory")
 
 
 def test_a_new_key_is_all_that_stdout_holds() -> None:

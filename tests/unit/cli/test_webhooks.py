@@ -1,12 +1,9 @@
 """Webhooks by the command line, without a server."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -20,26 +17,9 @@ from filmgate.core.delivery import Delivery, DeliveryState, Try, event_id
 from filmgate.ports.store import Committed
 from filmgate.settings import load
 from tests.fakes import NOON
+from tests.unit.cli.running import answer, filmgate
 
-
-@pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep everything of a test in its own directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FILMGATE_DATA", str(tmp_path / "data"))
-    return tmp_path / "data"
-
-
-def filmgate(*arguments: str) -> str:
-    """Run a command that must succeed, and return its stdout."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.stderr
-    return result.stdout
-
-
-def answer(*arguments: str) -> Any:  # noqa: ANN401
-    """Run a command with --json and return its one document."""
-    return json.loads(filmgate(*arguments, "--json"))
+pytestmark = pytest.mark.usefixtures("directory")
 
 
 def a_delivery(n: int, *tries: Try, account: str = "acct_ada") -> Delivery:
