@@ -131,10 +131,13 @@ COMPILE = .make/lock/bin/uv pip compile --quiet --no-config --universal --python
 .PHONY: lock
 lock: .make/lock/uv-$(UV_VERSION) ## pin anew what pyproject.toml asks for; ARGS=--upgrade takes newer releases
 	@$(COMPILE) $(ARGS) pyproject.toml --output-file requirements/runtime.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --all-extras --constraints requirements/runtime.txt \
+	    --output-file requirements/all.txt
 	@$(COMPILE) $(ARGS) --group build --output-file requirements/build.txt
-	@$(COMPILE) $(ARGS) pyproject.toml --group dev --constraints requirements/runtime.txt \
-	    --constraints requirements/build.txt --output-file requirements/dev.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --all-extras --group dev \
+	    --constraints requirements/all.txt --constraints requirements/build.txt --output-file requirements/dev.txt
 	@echo 'openai==2.24.0' | $(COMPILE) $(ARGS) - --output-file requirements/openai-2.24.txt
+	@echo 'litellm[proxy]' | $(COMPILE) $(ARGS) - --output-file requirements/litellm.txt
 
 .make/lock/uv-$(UV_VERSION):
 	@$(PYTHON) -m venv --clear .make/lock

@@ -146,7 +146,7 @@ def test_every_rule_switched_off_says_why() -> None:
     assert not silent
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "openai-2.24"])
+@pytest.mark.parametrize("name", [*LOCKS, "all", "openai-2.24", "litellm"])
 def test_a_lock_is_pinned_by_hash_and_names_no_index(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     entries = re.split(r"\n(?=[a-z0-9])", "\n" + text.replace("\\\n", ""))[1:]
