@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from filmgate.core import ids, ledger
+from filmgate.core import ids, ledger, rate
 from filmgate.core.admission import Head, Limits, choose
 from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.catalogue import Catalogue, Model, read_models
@@ -186,6 +186,9 @@ class MemoryBlobs:
         path.write_bytes(self.contents[blob])
         return path
 
+    async def link(self, blob: str, *, lifetime_s: int, disposition: str, mime: str) -> str | None:
+        return None
+
     async def delete(self, blob: str, *, kept_before: datetime | None = None) -> bool:
         kept_at = self.kept_at.get(blob)
         if kept_at is not None and kept_before is not None and kept_at >= kept_before:
@@ -288,6 +291,7 @@ class MemoryStore:
         self.rows: dict[str, _Row] = {}
         self.books_: dict[str, Account] = {}
         self.admitted_at: dict[str, int] = {}
+        self.free_at: dict[str, int] = {}  # of accounts and of providers
         self.ledger: list[Row] = []
         self.log: list[Event] = []
         self.tries: dict[tuple[str, int], Attempt] = {}
@@ -322,14 +326,15 @@ class MemoryStore:
         for provider in sorted({row.task.route.provider for row in self.rows.values() if row.waiting}):
             for head in choose(
                 self._heads(provider),
-                free=self._slots(provider),
+                free=self._slots(provider, stamp),
+                at=stamp,
                 limits=self.limits,
                 following=partial(self._after, provider),
             ):
                 row = self.rows[head.task_id]
                 row.waiting = False
                 jobs.append(Job(task_id=head.task_id, lease_no=1))
-                self._start(row, stamp + len(jobs))
+                self._start(row, at=stamp, turn=stamp + len(jobs))
         return tuple(jobs)
 
     async def take_over(self) -> tuple[Job, ...]:
@@ -338,7 +343,9 @@ class MemoryStore:
         return tuple(Job(task_id=one, lease_no=self.rows[one].lease_no) for one in sorted(self.jobs))
 
     def _snapshot(self) -> dict[str, object]:
-        names = "books_ admitted_at ledger log tries claims jobs outputs uses outbox turns known".split()
+        names = (
+            "books_ admitted_at free_at ledger log tries claims jobs outputs uses outbox turns known".split()
+        )
         copies: dict[str, object] = {name: self.__dict__[name].copy() for name in names}
         return copies | {"rows": {task_id: replace(row) for task_id, row in self.rows.items()}}
 
@@ -411,9 +418,9 @@ class MemoryStore:
 
     def _insert(self, change: Change, task: Task) -> Committed:
         rows = self.rows.values()
-        provider = task.route.provider
-        has_room = (
-            self._slots(provider) > 0 and self._running(task.account_id) < self.limits.account_concurrency
+        provider, account_id, stamp = task.route.provider, task.account_id, micros(task.created_at)
+        has_room = self._slots(provider, stamp) > 0 and self.limits.account_may_start(
+            slots=self._running(account_id), free_at=self.free_at.get(account_id, 0), at=stamp
         )
         starts = has_room and not any(row.waiting for row in rows if row.task.route.provider == provider)
         if not starts:
@@ -428,7 +435,7 @@ class MemoryStore:
             self.claims[claim.key_id, claim.namespace, claim.token] = (task.id, claim)
         if not starts:
             return Committed(awaits_turn=has_room)
-        self._start(row, micros(task.created_at))
+        self._start(row, at=stamp, turn=stamp)
         return Committed(jobs=(Job(task_id=task.id, lease_no=row.lease_no),))
 
     def _check_standing(self, change: Change, task: Task) -> None:
@@ -473,16 +480,25 @@ class MemoryStore:
         if self.rows[task_id].task.ended and not still_open:
             self.jobs.discard(task_id)
 
-    def _start(self, row: _Row, stamp: int) -> None:
+    def _start(self, row: _Row, *, at: int, turn: int) -> None:
         row.admitted = True
         row.lease_no = 1
         self.tries[row.task.id, 1] = Attempt(task_id=row.task.id, n=1, provider=row.task.route.provider)
         self.jobs.add(row.task.id)
-        self.admitted_at[row.task.account_id] = stamp
+        self.admitted_at[row.task.account_id] = turn
+        provider = row.task.route.provider
+        for name, per_minute in (
+            (row.task.account_id, self.limits.account_rate),
+            (provider, self.limits.rate_of(provider)),
+        ):
+            self.free_at[name] = rate.after(1, rate=per_minute, free_at=self.free_at.get(name, 0), at=at)
 
-    def _slots(self, provider: str) -> int:
+    def _slots(self, provider: str, at: int) -> int:
         used = sum(one.closed_at is None for one in self.tries.values() if one.provider == provider)
-        return self.limits.provider_slots.get(provider, 0) - used
+        free = self.limits.provider_slots.get(provider, 0) - used
+        return self.limits.provider_may_start(
+            provider, free=free, free_at=self.free_at.get(provider, 0), at=at
+        )
 
     def _running(self, account_id: str) -> int:
         return sum(row.admitted for row in self.rows.values() if row.task.account_id == account_id)
@@ -510,6 +526,7 @@ class MemoryStore:
             priority=-priority,
             account_slots=self._running(account_id),
             account_admitted=self.admitted_at.get(account_id, 0),
+            account_free_at=self.free_at.get(account_id, 0),
         )
 
     # --- reads --------------------------------------------------------------------------------
@@ -633,6 +650,9 @@ class MemoryStore:
                 for task in tasks
             ],
         )
+
+    async def ready(self) -> None:
+        """There is always memory."""
 
     async def close(self) -> None:
         """Nothing is kept."""

@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from filmgate.core import ledger
+from filmgate.core import ledger, rate
 from filmgate.core.admission import Limits
 from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.change import Change, Namespace, advance, aside, submission, tidying
@@ -22,6 +23,8 @@ from filmgate.core.keys import Key
 from filmgate.core.signing import Signing
 from filmgate.core.task import TERMINAL, Phase, Status, Task
 from filmgate.ports.store import Committed, DeliveryQuery, Job, Refused, Replayed, Store, TaskQuery
+from filmgate.store.postgres import PostgresStore
+from filmgate.store.postgres.connection import Database
 from filmgate.store.sqlite import SqliteStore
 from tests.fakes import NOON, MemoryStore, a_generation, an_output
 from tests.stores import (
@@ -46,14 +49,22 @@ ROOMY = Limits(account_concurrency=100, provider_slots={"sandbox": 100, "studio"
 NARROW = Limits(account_concurrency=6, provider_slots={"sandbox": 1})
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def opens(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opens]:
     """Return what opens an empty store with given limits: each implementation in turn."""
     opened: list[Store] = []
+    url = request.getfixturevalue("migrated") if request.param == "postgres" else None
 
     def open_one(limits: Limits) -> Store:
-        in_memory = request.param == "memory"
-        store = MemoryStore(limits) if in_memory else SqliteStore.open(tmp_path, limits=limits, serving=True)
+        store: Store
+        match request.param:
+            case "memory":
+                store = MemoryStore(limits)
+            case "sqlite":
+                store = SqliteStore.open(tmp_path, limits=limits, serving=True)
+            case _:
+                assert url is not None, "it was asked for above"
+                store = PostgresStore(Database(url), limits=limits)
         opened.append(store)
         return store
 
@@ -575,6 +586,277 @@ async def caps_hold(store: Store, limits: Limits, ids: list[str]) -> None:
         accounts[task.account_id] = accounts.get(task.account_id, 0) + (bool(attempts) and not task.ended)
     assert all(used <= limits.account_concurrency for used in accounts.values())
     assert all(used <= limits.provider_slots[provider] for provider, used in providers.items())
+
+
+# --- rates --------------------------------------------------------------------------------------
+#
+# 20 a minute is one each 3 s, and two at once.
+
+
+def with_rates(account_rate: int = 0, **provider_rates: int) -> Limits:
+    return replace(ROOMY, account_rate=account_rate, provider_rates=provider_rates)
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+async def admitted(store: Store, seconds: float) -> list[str]:
+    """Return the tasks that are admitted so long after noon."""
+    return [job.task_id for job in await store.admit(after(seconds))]
+
+
+async def test_a_task_of_an_account_that_is_over_its_rate_waits_for_its_time(opens: Opens) -> None:
+    store = opens(with_rates(20))
+    await fund(store, "ada", "ben")
+    first, second, third, fourth = (an_order(n=n) for n in range(4))
+    bens = an_order("ben", 5)
+
+    assert (await committed(store, submission(first))).jobs
+    assert (await committed(store, submission(second))).jobs
+    assert await submit(store, third) == Committed(), "there is no room for it"
+    assert await submit(store, fourth) == Committed()
+    assert await submit(store, bens) == Committed(awaits_turn=True), "but for ben there is"
+
+    assert await admitted(store, 0) == [bens.id]
+    assert await admitted(store, 2.999999) == []
+    assert await admitted(store, 3) == [third.id]
+    assert await admitted(store, 5.999999) == []
+    assert await admitted(store, 6) == [fourth.id]
+    assert not await findings(store)
+
+
+async def test_a_task_of_a_provider_that_is_over_its_rate_waits_for_its_time(opens: Opens) -> None:
+    store = opens(with_rates(sandbox=20))
+    await fund(store, "ada", "ben")
+    first, second, third = an_order("ada", 1), an_order("ben", 2), an_order("ada", 3)
+    elsewhere = an_order("ben", 4, provider="studio")
+
+    assert (await committed(store, submission(first))).jobs
+    assert (await committed(store, submission(second))).jobs
+    assert await submit(store, third) == Committed()
+    assert (await committed(store, submission(elsewhere))).jobs, "another provider has no rate"
+
+    assert await admitted(store, 2.999999) == []
+    assert await admitted(store, 3) == [third.id]
+
+
+async def test_a_task_starts_once_its_account_and_its_provider_may(opens: Opens) -> None:
+    store = opens(with_rates(10, sandbox=20))  # one each 6 s; two at once and one each 3 s
+    await fund(store, "ada", "ben", "eve")
+    adas, bens = [an_order("ada", n) for n in (1, 2)], [an_order("ben", n) for n in (3, 4)]
+    elsewhere, eves = an_order("ada", 5, provider="studio"), an_order("eve", 6)
+    for task in (*adas, *bens, elsewhere, eves):
+        await submit(store, task)
+
+    assert await started(store, [task.id for task in (*adas, *bens, elsewhere, eves)]) == {adas[0].id}
+    assert await admitted(store, 0) == [bens[0].id], "the provider has one more, for whose account may"
+    assert await admitted(store, 3) == [eves.id]
+    assert await admitted(store, 6) == [adas[1].id], "and so its account may not start one elsewhere"
+    assert await admitted(store, 9) == [bens[1].id]
+    assert await admitted(store, 12) == [elsewhere.id]
+
+
+async def test_the_waiting_keep_their_places_by_priority_and_fair_share(opens: Opens) -> None:
+    store = opens(with_rates(sandbox=10))
+    await fund(store, "ada", "ben")
+    first, *adas = (an_order("ada", n) for n in range(4))
+    urgent, *bens = (an_order("ben", n, priority=9 * (n == 4)) for n in range(4, 7))
+    for task in (first, *adas, urgent, *bens):
+        await submit(store, task)
+
+    order = [task_id for n in range(1, 40) for task_id in await admitted(store, n)]
+
+    assert order == [task.id for task in (urgent, adas[0], bens[0], adas[1], bens[1], adas[2])]
+
+
+async def test_an_account_over_its_rate_lets_the_others_pass(opens: Opens) -> None:
+    store = opens(with_rates(10))
+    await fund(store, "ada", "ben")
+    urgent = [an_order("ada", n, priority=9) for n in range(3)]
+    bens = an_order("ben", 4)
+    for task in (*urgent, bens):
+        await submit(store, task)
+
+    assert await admitted(store, 1) == [bens.id]
+    assert await admitted(store, 6) == [urgent[1].id]
+
+
+async def test_after_a_quiet_time_no_more_than_the_burst_starts_at_once(opens: Opens) -> None:
+    store = opens(with_rates(30, studio=60))  # three at once, one each 2 s; six at once, one each 1 s
+    await fund(store, "ada", "ben", "eve")
+
+    for hours in range(2):
+        names = ["ada", "ben", "eve"] * 4
+        at = hours * 3600.0
+        tasks = [
+            an_order(name, 20 * hours + n, provider="studio", created_at=after(at))
+            for n, name in enumerate(names)
+        ]
+        answers = [await submit(store, task) for task in tasks]
+        assert [isinstance(one, Committed) and len(one.jobs) for one in answers] == [1] * 6 + [0] * 6
+        assert len(await admitted(store, at)) == 0
+        assert len(await admitted(store, at + 1)) == 1
+        assert len(await admitted(store, at + 3)) == 2
+        assert len(await admitted(store, at + 60)) == 3
+
+
+async def test_only_a_task_that_starts_counts_and_its_further_attempts_do_not(opens: Opens) -> None:
+    store = opens(with_rates(10, sandbox=10))
+    await fund(store, "ada")
+    task, dear, cancelled, last = (
+        an_order(n=n, created_at=after(6 * (n > 1)), price=10**9 if n == 2 else 10) for n in range(1, 5)
+    )
+    await submit(store, task, a_claim(task))
+    running = await send(store, task)
+    (one,) = await store.attempts(task.id)
+    two = Attempt(task_id=task.id, n=2, provider="sandbox")
+    waiting = running.still(at=after(6), phase=Phase.WAITING)
+    refused = one.close(Outcome.REFUSED, at=after(6))
+
+    await committed(store, advance(running, waiting, attempts=(refused, two)))
+    assert isinstance(await refusal(store, submission(dear)), InsufficientCredits)
+    assert isinstance(await submit(store, last, a_claim(last)), Replayed)
+    assert (await committed(store, submission(cancelled))).jobs, "nobody else has started for 6 s"
+
+    for n in (5, 6):
+        await submit(store, an_order(n=n, created_at=after(6)))
+    await end(store, an_order(n=5, created_at=after(6)), Status.CANCELLED)
+    assert await admitted(store, 12) == [an_order(n=6).id]
+
+
+async def test_a_clock_that_is_a_little_behind_neither_adds_nor_takes_away(opens: Opens) -> None:
+    store = opens(with_rates(20, sandbox=20))
+    await fund(store, "ada")
+    for n in range(6):
+        await submit(store, an_order(n=n))
+
+    assert [await admitted(store, seconds) for seconds in (-1, -59, 0, 2.9, -30)] == [[]] * 5
+    assert await admitted(store, 3) == [an_order(n=2).id]
+    assert [await admitted(store, seconds) for seconds in (-50, 0, 3, 5.9)] == [[]] * 4
+    assert await admitted(store, 6) == [an_order(n=3).id]
+
+
+async def test_a_clock_that_was_set_far_back_stops_nobody(opens: Opens) -> None:
+    store = opens(with_rates(20, sandbox=20))
+    await fund(store, "ada", "ben")
+    for n in range(2):
+        await submit(store, an_order(n=n, created_at=NOON + timedelta(days=1)))
+
+    assert (await committed(store, submission(an_order(n=2)))).jobs
+    for n in range(3, 5):
+        assert await submit(store, an_order(n=n)) == Committed()
+    assert await admitted(store, 2.9) == []
+    assert await admitted(store, 3) == [an_order(n=3).id]
+    assert await admitted(store, 6) == [an_order(n=4).id]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_rate_is_ever_exceeded_in_any_minute(opens: Opens, seed: int) -> None:
+    chance = random.Random(seed)
+    limits = replace(with_rates(chance.choice([7, 20]), sandbox=30, studio=9), account_concurrency=9)
+    store = opens(limits)
+    names = ["ada", "ben", "eve"]
+    await fund(store, *names)
+    tasks: dict[str, Task] = {}
+    began: dict[str, float] = {}
+    seconds = 0.0
+
+    for n in range(150):
+        seconds += chance.choice([0, 0, 0.5, 1, 3, 20])
+        if n % 3:
+            task = an_order(
+                chance.choice(names),
+                n,
+                provider=chance.choice(["sandbox", "studio"]),
+                created_at=after(seconds),
+            )
+            answer = await committed(store, submission(task))
+            tasks[task.id], jobs = task, answer.jobs
+        else:
+            jobs = await store.admit(after(seconds))
+        began |= {job.task_id: seconds for job in jobs}
+        for task_id in [task_id for task_id in began if task_id in tasks and chance.random() < 0.3]:
+            await end(store, await send(store, tasks.pop(task_id)))
+
+    rates = {"sandbox": 30, "studio": 9} | {f"acct_{name}": limits.account_rate for name in names}
+    times: dict[str, list[float]] = {name: [] for name in rates}
+    for task_id, at in began.items():
+        found = await store.task(task_id)
+        assert found is not None
+        times[found.account_id].append(at)
+        times[found.route.provider].append(at)
+    for name, starts in times.items():
+        for begin in starts:
+            assert sum(begin <= at <= begin + 60 for at in starts) <= rates[name] + rate.burst(rates[name])
+    assert len(began) > 30
+    assert not await findings(store)
+
+
+@asynccontextmanager
+async def several(url: str, limits: Limits) -> AsyncIterator[list[PostgresStore]]:
+    """Have three processes' stores open on one database, in which ada has credits."""
+    stores = [PostgresStore(Database(url), limits=limits) for _ in range(3)]
+    try:
+        await fund(stores[0], "ada")
+        yield stores
+    finally:
+        for store in stores:
+            await store.close()
+
+
+@pytest.mark.parametrize("limits", [with_rates(60), with_rates(sandbox=60)], ids=["account", "provider"])
+async def test_a_rate_holds_for_all_processes_on_one_database(migrated: str, limits: Limits) -> None:
+    async with several(migrated, limits) as stores:
+        answers = await asyncio.gather(*(submit(stores[n % 3], an_order(n=n)) for n in range(40)))
+        began = sum(len(answer.jobs) for answer in answers if isinstance(answer, Committed))
+        later: list[int] = []
+        for seconds in (0, 0.5, 1, 2, 2, 5):
+            found = await asyncio.gather(*(store.admit(after(seconds)) for store in stores))
+            later.append(sum(map(len, found)))
+
+    assert began + later[0] == 6, "the burst, whoever started them"
+    assert later[1:] == [0, 1, 1, 0, 3]
+
+
+async def test_whoever_comes_and_whoever_waits_share_one_rate(migrated: str) -> None:
+    async with several(migrated, with_rates(10)) as stores:
+        for n in range(100):
+            await submit(stores[0], an_order(n=n, provider="studio"))
+
+        for step in range(1, 41):
+            at = after(6 * step)
+            comers = [an_order(n=1_000 * step + n, created_at=at) for n in range(2)]
+            coming = asyncio.gather(*(submit(stores[0], task) for task in comers))
+            admitting = asyncio.gather(*(store.admit(at) for store in stores[1:]))
+            came = [answer.jobs for answer in await coming if isinstance(answer, Committed)]
+            assert sum(map(len, [*came, *await admitting])) == 1
+            for task in comers:
+                await end(stores[0], task, Status.CANCELLED)
+
+
+async def test_postgresql_counts_as_the_core_does(migrated: str) -> None:
+    chance = random.Random(1)
+    database = Database(migrated)
+    now, minute = 1_800_000_000_000_000, rate.MINUTE
+    for _ in range(300):
+        per_minute = chance.choice([1, 7, 10, 20, 61, 600, 1_000_000])
+        every = rate.interval(per_minute)
+        ahead = chance.choice(
+            [-minute, 0, 1, every - 1, every, every + 1, minute, 2 * minute, 2 * minute + 1]
+        )
+        free_at = chance.choice([0, now + ahead, now + ahead * rate.burst(per_minute)])
+        found = await database.read_row(
+            "SELECT free_after_v1($1, $2, $3)",
+            free_at,
+            now,
+            f"[{every}, {rate.burst(per_minute)}, {rate.BELIEVED}]",
+        )
+        may = rate.may_start(1, rate=per_minute, free_at=free_at, at=now)
+        expected = rate.after(1, rate=per_minute, free_at=free_at, at=now) if may else None
+        assert found is not None
+        assert found[0] == expected, (per_minute, free_at - now)
+    await database.close()
 
 
 # --- slots and attempts -------------------------------------------------------------------------

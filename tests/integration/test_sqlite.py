@@ -21,6 +21,7 @@ import apsw
 import pytest
 
 from filmgate.core import ledger
+from filmgate.core.admission import Limits
 from filmgate.core.change import Change, advance
 from filmgate.core.errors import AlreadyServing, StoreUnavailable
 from filmgate.core.ledger import Finding
@@ -37,9 +38,11 @@ CHILDREN.set_forkserver_preload([__name__])
 
 
 @asynccontextmanager
-async def opened(directory: Path, *, serving: bool = True) -> AsyncIterator[SqliteStore]:
+async def opened(
+    directory: Path, *, serving: bool = True, limits: Limits = LIMITS
+) -> AsyncIterator[SqliteStore]:
     """Have a store open for as long as this lasts."""
-    store = SqliteStore.open(directory, limits=LIMITS, serving=serving)
+    store = SqliteStore.open(directory, limits=limits, serving=serving)
     try:
         yield store
     finally:
@@ -201,6 +204,26 @@ async def test_the_second_migration_knows_what_the_first_one_left(tmp_path: Path
         assert await store.collect([done.outputs[0].blob]) == []
         assert len(await store.tasks(TaskQuery(model_id=done.model_id))) == 2
         assert (await store.standing()).waiting == 1
+
+
+async def test_the_third_migration_begins_with_rates_that_nobody_has_used(tmp_path: Path) -> None:
+    with contextlib.closing(apsw.Connection(str(tmp_path / DATABASE))) as db:
+        db.execute("CREATE TABLE schema_versions (version INTEGER, oldest_code INTEGER, applied_at INTEGER)")
+        for number in (1, 2):
+            db.execute(dict(sqlite._migrations())[number])
+            db.execute("INSERT INTO schema_versions VALUES (?, 1, 0)", (number,))
+        db.execute(
+            "INSERT INTO accounts (id, name, balance, chain_head) VALUES ('acct_ada', 'ada', 99, x'00')"
+        )
+        db.execute("INSERT INTO provider_slots (provider) VALUES ('sandbox')")
+    paced = replace(LIMITS, account_rate=20, provider_rates={"sandbox": 60})
+
+    for n, jobs in ((1, 1), (2, 1), (3, 0)):  # two at once, whoever serves
+        async with opened(tmp_path, limits=paced) as store:
+            answer = await submit(store, an_order(n=n))
+            assert isinstance(answer, Committed)
+            assert len(answer.jobs) == jobs
+    assert (tmp_path / f"{DATABASE}.before-3").exists()
 
 
 async def test_everything_is_there_after_it_was_closed_and_opened(tmp_path: Path) -> None:

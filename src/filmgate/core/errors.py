@@ -284,6 +284,10 @@ class StoreUnavailable(FilmgateError):
     retryable = True
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """The connection went while a change was being saved: it was, or it was not. A store finds out itself."""
+
+
 def is_no_room(error: BaseException) -> bool:
     """Whether a disk was full: that passes, and is no bug."""
     return isinstance(error, OSError) and error.errno in _NO_ROOM

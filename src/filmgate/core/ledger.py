@@ -147,9 +147,12 @@ _FREE: Final = frozenset({TransferKind.GRANT, TransferKind.HOLD})
 
 def link(head: bytes, seq: int, transfer: Transfer) -> bytes:
     """Return the hash of row `seq` of a chain that stood at `head`: the same on every store."""
-    fields = (
-        "v1",
-        str(seq),
+    return hashlib.sha256(head + _spelt("v1", str(seq)) + canonical(transfer)).digest()
+
+
+def canonical(transfer: Transfer) -> bytes:
+    """Return a transfer as it is hashed, after its place in the chain."""
+    return _spelt(
         transfer.id,
         transfer.kind.value,
         transfer.account_id,
@@ -161,9 +164,11 @@ def link(head: bytes, seq: int, transfer: Transfer) -> bytes:
         transfer.memo,
         str(round(transfer.at.timestamp() * 1_000_000)),
     )
+
+
+def _spelt(*fields: str) -> bytes:
     # Lengths before the values: no two different rows can spell the same bytes.
-    body = b"".join(len(part).to_bytes(4, "big") + part for part in (f.encode() for f in fields))
-    return hashlib.sha256(head + body).digest()
+    return b"".join(len(part).to_bytes(4, "big") + part for part in (f.encode() for f in fields))
 
 
 # --- the audit ----------------------------------------------------------------------------------

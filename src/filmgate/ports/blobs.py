@@ -19,7 +19,7 @@ class Blob:
 
 
 class Reader(Protocol):
-    """An open blob. `read` blocks: call it in a thread."""
+    """An open blob. `read` blocks: call it in a thread. It is fastest from the beginning to the end."""
 
     @property
     def size_bytes(self) -> int:
@@ -27,7 +27,10 @@ class Reader(Protocol):
         ...
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes from `offset`; fewer only at the end."""
+        """Return up to `length` bytes from `offset`; fewer only at the end.
+
+        Raise StoreUnavailable if what is elsewhere does not come.
+        """
         ...
 
     def close(self) -> None:
@@ -36,7 +39,7 @@ class Reader(Protocol):
 
 
 class Blobs(Protocol):
-    """A place for files. The same content twice is one blob.
+    """A place for files. The same content twice is one blob. One that is out of reach is StoreUnavailable.
 
     A blob that was kept or renewed within `GRACE` is needed by somebody who has not said so yet.
     """
@@ -44,7 +47,7 @@ class Blobs(Protocol):
     async def keep(self, path: Path) -> Blob:
         """Store a copy of the file at `path`, durably before this returns; never a half of it.
 
-        Raise StoreUnavailable if there is no room for it.
+        Raise StoreUnavailable if there is no room for it, or nobody who would take it.
         """
         ...
 
@@ -61,6 +64,14 @@ class Blobs(Protocol):
 
     async def path(self, blob: str) -> Path | None:
         """Return where a blob can be read on this machine, never to be changed; None if there is none."""
+        ...
+
+    async def link(self, blob: str, *, lifetime_s: int, disposition: str, mime: str) -> str | None:
+        """Return a URL elsewhere from which anyone may GET a blob for `lifetime_s` seconds, at most a week.
+
+        None where there is no such place, or no such blob: then the bytes go through us. What is there
+        answers with `disposition` and `mime` as Content-Disposition and Content-Type.
+        """
         ...
 
     async def delete(self, blob: str, *, kept_before: datetime | None = None) -> bool:

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
-DELIVERIES: Final = "deliveries"  # stands where a task id stands: a webhook is to be delivered
+# What stands where a task id stands:
+DELIVERIES: Final = "deliveries"  # a webhook is to be delivered
+JOBS: Final = "jobs"  # a task was admitted, and somebody is to run it
+KEYS: Final = "keys"  # an API key was made or revoked
 
 
 class Signals(Protocol):

@@ -118,11 +118,11 @@ class Store(Protocol):
     async def commit(self, change: Change) -> Outcome:
         """Save all of `change`, or nothing; return only once that is durable.
 
-        In the same commit a new task is admitted if its account and its provider have a free slot
-        and nobody waits; a task that ends frees its account's slot and closes its attempt that was
-        never sent; an attempt that closes frees its provider's slot; and the job of a task that has
-        ended goes once none of its attempts is open. A task that is deleted takes its deliveries
-        along. Raise StoreUnavailable if nothing can be saved.
+        In the same commit a new task is admitted if its account and its provider have a free slot,
+        neither is over its rate and nobody waits; a task that ends frees its account's slot and closes
+        its attempt that was never sent; an attempt that closes frees its provider's slot; and the job of
+        a task that has ended goes once none of its attempts is open. A task that is deleted takes its
+        deliveries along. Raise StoreUnavailable if nothing can be saved.
         """
         ...
 
@@ -212,6 +212,10 @@ class Store(Protocol):
 
     async def books(self) -> Books:
         """Return the whole ledger for its audit."""
+        ...
+
+    async def ready(self) -> None:
+        """Return if the database answers, or raise StoreUnavailable."""
         ...
 
     async def close(self) -> None:

@@ -1,5 +1,6 @@
 """Between our values and their rows: the same on every database."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -14,6 +15,7 @@ from filmgate.core.keys import Key
 from filmgate.core.ledger import Account, Row, Transfer, TransferKind, Unreadable
 from filmgate.core.signing import Signing
 from filmgate.core.task import Output, Phase, Status, Task
+from filmgate.ports.store import DeliveryQuery, Standing, TaskQuery
 
 _encoder: Final = msgspec.json.Encoder()
 _tasks: Final = msgspec.json.Decoder(Task)
@@ -55,8 +57,41 @@ def load_output(text: str) -> Output:
     return _outputs.decode(text)
 
 
+FACTS: Final = (
+    "id",
+    "account_id",
+    "key_id",
+    "dialect",
+    "kind",
+    "model_id",
+    "provider",
+    "priority",
+    "held",
+    "created_at",
+    "deadline_at",
+)
+COLUMNS: Final = ("status", "version", "charged", "deleted", "updated_at", "files_until", "snapshot")
+
+
+def task_facts(task: Task) -> tuple[Any, ...]:
+    """Return what the store asks by and nothing ever changes, in the order of `FACTS`."""
+    return (
+        task.id,
+        task.account_id,
+        task.key_id,
+        task.dialect,
+        "video" if task.generation.duration_s else "image",
+        task.model_id,
+        task.route.provider,
+        task.priority,
+        task.quote.amount,
+        micros(task.created_at),
+        micros(task.deadline_at),
+    )
+
+
 def task_columns(task: Task) -> tuple[Any, ...]:
-    """Return what the store asks by and every change may move, in the order of its columns."""
+    """Return what the store asks by and every change may move, in the order of `COLUMNS`."""
     files_until = task.result_expires_at if task.ended and task.blobs else None
     return (
         task.status,
@@ -69,8 +104,44 @@ def task_columns(task: Task) -> tuple[Any, ...]:
     )
 
 
+Condition = tuple[str, tuple[object, ...]]  # SQL with {} where each value goes
+
+
+def which_tasks(query: TaskQuery) -> Iterator[Condition]:
+    """Yield the conditions that say which tasks are asked for."""
+    yield "deleted = 0", ()
+    equal = ("key_id", "account_id", "dialect", "kind", "status", "model_id")
+    for column in equal:
+        if (value := getattr(query, column)) is not None:
+            yield f"{column} = {{}}", (value,)
+    if query.created_from is not None:
+        yield "created_at >= {}", (micros(query.created_from),)
+    if query.created_before is not None:
+        yield "created_at < {}", (micros(query.created_before),)
+    later, earlier = ("id > {}", "id < {}") if query.ascending else ("id < {}", "id > {}")
+    if query.after is not None:
+        yield later, (query.after,)
+    if query.before is not None:
+        yield earlier, (query.before,)
+
+
+def which_deliveries(query: DeliveryQuery) -> Iterator[Condition]:
+    """Yield the conditions that say which deliveries are asked for."""
+    for column in ("account_id", "task_id", "state"):
+        if (value := getattr(query, column)) is not None:
+            yield f"{column} = {{}}", (value,)
+    if query.due_at is not None:
+        yield "next_at <= {}", (micros(query.due_at),)
+    if query.due_after is not None:
+        at, delivery_id = query.due_after
+        yield "(next_at, id) > ({}, {})", (micros(at), delivery_id)
+
+
+DELIVERY: Final = ("id", "task_id", "account_id", "state", "version", "created_at", "next_at", "snapshot")
+
+
 def delivery_row(delivery: Delivery) -> tuple[Any, ...]:
-    """Return a delivery in the order of its columns."""
+    """Return a delivery in the order of `DELIVERY`."""
     return (
         delivery.id,
         delivery.task_id,
@@ -88,8 +159,11 @@ def load_delivery(snapshot: str) -> Delivery:
     return _deliveries.decode(snapshot)
 
 
+SIGNING: Final = ("account_id", "turn", "rotated_at")
+
+
 def signing_row(signing: Signing) -> tuple[Any, ...]:
-    """Return a signing in the order of its columns."""
+    """Return a signing in the order of `SIGNING`."""
     return (signing.account_id, signing.turn, maybe_micros(signing.rotated_at))
 
 
@@ -99,8 +173,11 @@ def load_signing(row: tuple[Any, ...]) -> Signing:
     return Signing(account_id=account_id, turn=turn, rotated_at=maybe_time(rotated_at))
 
 
+EVENT: Final = ("task_id", "seq", "kind", "at", "status", "phase", "progress")
+
+
 def event_row(event: Event) -> tuple[Any, ...]:
-    """Return an event in the order of its columns."""
+    """Return an event in the order of `EVENT`."""
     return (event.task_id, event.seq, event.kind, micros(event.at), event.status, event.phase, event.progress)
 
 
@@ -118,8 +195,20 @@ def load_event(row: tuple[Any, ...]) -> Event:
     )
 
 
+ATTEMPT: Final = (
+    "task_id",
+    "n",
+    "provider",
+    "intent_at",
+    "remote_id",
+    "outcome",
+    "upstream_cost",
+    "closed_at",
+)
+
+
 def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
-    """Return an attempt in the order of its columns."""
+    """Return an attempt in the order of `ATTEMPT`."""
     return (
         attempt.task_id,
         attempt.n,
@@ -147,8 +236,11 @@ def load_attempt(row: tuple[Any, ...]) -> Attempt:
     )
 
 
+KEY: Final = ("id", "identity", "account_id", "name", "hash", "created_at", "revoked_at")
+
+
 def key_row(key: Key) -> tuple[Any, ...]:
-    """Return a key in the order of its columns."""
+    """Return a key in the order of `KEY`."""
     return (
         key.id,
         key.identity,
@@ -158,6 +250,9 @@ def key_row(key: Key) -> tuple[Any, ...]:
         micros(key.created_at),
         maybe_micros(key.revoked_at),
     )
+
+
+KEYS: Final = "SELECT id, identity, account_id, name, hash, created_at, revoked_at FROM keys"
 
 
 def load_key(row: tuple[Any, ...]) -> Key:
@@ -192,6 +287,9 @@ def transfer_row(transfer: Transfer, account: Account) -> tuple[Any, ...]:
     )
 
 
+TRANSFER_TEXTS: Final = ("id", "kind", "account_id", "debit", "credit", "task_id", "memo")
+
+
 def audit_transfer(row: tuple[Any, ...]) -> Row | Unreadable:
     """Return the ledger row of a row whose texts are bytes: whatever was done to it, it is told."""
     *texts, amount, releases, at, seq, hashed = row
@@ -217,6 +315,35 @@ def _load_transfer(row: tuple[Any, ...]) -> Row:
         at=time(at),
     )
     return Row(transfer=transfer, seq=seq, hash=hashed)
+
+
+STANDING: Final = """
+    SELECT
+        (SELECT count(*) FROM tasks),
+        (SELECT count(*) FROM tasks WHERE waiting = 1),
+        (SELECT min(created_at) FROM tasks WHERE waiting = 1),
+        (SELECT count(*) FROM jobs),
+        (SELECT min(tasks.updated_at) FROM jobs JOIN tasks ON tasks.id = jobs.task_id),
+        (SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL),
+        (SELECT count(*) FROM deliveries WHERE state = 'dead')
+"""
+
+
+def load_standing(row: tuple[Any, ...]) -> Standing:
+    """Return the standing of its row."""
+    tasks, waiting, oldest, jobs, stillest, pending, dead = row
+    return Standing(
+        tasks=tasks,
+        waiting=waiting,
+        jobs=jobs,
+        oldest_waiting_at=maybe_time(oldest),
+        stillest_job_at=maybe_time(stillest),
+        deliveries_pending=pending,
+        deliveries_dead=dead,
+    )
+
+
+ACCOUNTS: Final = "SELECT id, name, balance, held, chain_seq, chain_head FROM accounts"
 
 
 def load_account(row: tuple[Any, ...]) -> Account:

@@ -12,7 +12,7 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -38,7 +38,7 @@ from filmgate.store.sqlite_commit import Refusal, Replay, Writer
 
 DATABASE: Final = "filmgate.db"
 LOCK: Final = "serve.lock"
-CODE: Final = 2  # the newest migration that this code knows
+CODE: Final = 3  # the newest migration that this code knows
 
 _log = structlog.get_logger(__name__)
 
@@ -125,6 +125,12 @@ class SqliteStore:
             self._secrets[name] = self._db.execute("SELECT value FROM secrets WHERE name = ?", (name,)).get
         return self._secrets[name]
 
+    async def ready(self) -> None:
+        """See the port."""
+        if self._closed or not self._thread.is_alive():
+            raise StoreUnavailable("the store is closed")
+        self._db.execute("SELECT 1 FROM schema_versions").fetchall()
+
     async def close(self) -> None:
         """See the port."""
         if self._closed:
@@ -154,25 +160,11 @@ class SqliteStore:
 
     async def tasks(self, query: TaskQuery) -> Sequence[Task]:
         """See the port."""
-        newest_first = not query.ascending
-        conditions: dict[str, object] = {
-            "key_id = ?": query.key_id,
-            "account_id = ?": query.account_id,
-            "dialect = ?": query.dialect,
-            "kind = ?": query.kind,
-            "status = ?": query.status,
-            "model_id = ?": query.model_id,
-            "created_at >= ?": rows.maybe_micros(query.created_from),
-            "created_at < ?": rows.maybe_micros(query.created_before),
-            "id < ?" if newest_first else "id > ?": query.after,
-            "id > ?" if newest_first else "id < ?": query.before,
-        }
-        asked = {text: value for text, value in conditions.items() if value is not None}
-        where = " AND ".join(["deleted = 0", *asked])
-        order = "DESC" if newest_first else "ASC"
+        where, values = _where(rows.which_tasks(query))
+        order = "ASC" if query.ascending else "DESC"
         found = self._db.execute(
             f"SELECT snapshot FROM tasks WHERE {where} ORDER BY id {order} LIMIT ?",  # noqa: S608
-            (*asked.values(), query.limit),
+            (*values, query.limit),
         )
         return [rows.load_task(snapshot) for (snapshot,) in found]
 
@@ -241,23 +233,11 @@ class SqliteStore:
 
     async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
         """See the port."""
-        conditions: dict[str, object] = {
-            "account_id = ?": query.account_id,
-            "task_id = ?": query.task_id,
-            "state = ?": query.state,
-            "next_at <= ?": rows.maybe_micros(query.due_at),
-        }
-        asked: dict[str, tuple[object, ...]] = {
-            text: (value,) for text, value in conditions.items() if value is not None
-        }
-        if query.due_after is not None:
-            at, delivery_id = query.due_after
-            asked["(next_at, id) > (?, ?)"] = (rows.micros(at), delivery_id)
-        where = " AND ".join(asked) or "true"
+        where, values = _where(rows.which_deliveries(query))
         order = "created_at DESC, id" if query.due_at is None else "next_at, id"
         found = self._db.execute(
             f"SELECT snapshot FROM deliveries WHERE {where} ORDER BY {order} LIMIT ?",  # noqa: S608
-            (*itertools.chain(*asked.values()), query.limit),
+            (*values, query.limit),
         )
         return [rows.load_delivery(snapshot) for (snapshot,) in found]
 
@@ -270,41 +250,32 @@ class SqliteStore:
 
     async def standing(self) -> Standing:
         """See the port."""
-        tasks, waiting, oldest, jobs, stillest, pending, dead = self._db.execute(_STANDING).get
-        return Standing(
-            tasks=tasks,
-            waiting=waiting,
-            jobs=jobs,
-            oldest_waiting_at=rows.maybe_time(oldest),
-            stillest_job_at=rows.maybe_time(stillest),
-            deliveries_pending=pending,
-            deliveries_dead=dead,
-        )
+        return rows.load_standing(self._db.execute(rows.STANDING).get)
 
     async def key(self, public_id: str) -> Key | None:
         """See the port."""
-        found = self._db.execute(f"{_KEYS} WHERE id = ?", (public_id,)).fetchone()
+        found = self._db.execute(f"{rows.KEYS} WHERE id = ?", (public_id,)).fetchone()
         return None if found is None else rows.load_key(found)
 
     async def keys(self) -> Sequence[Key]:
         """See the port."""
-        return [rows.load_key(row) for row in self._db.execute(f"{_KEYS} ORDER BY created_at, id")]
+        return [rows.load_key(row) for row in self._db.execute(f"{rows.KEYS} ORDER BY created_at, id")]
 
     async def account(self, account_id: str) -> Account | None:
         """See the port."""
-        found = self._db.execute(f"{_ACCOUNTS} WHERE id = ?", (account_id,)).fetchone()
+        found = self._db.execute(f"{rows.ACCOUNTS} WHERE id = ?", (account_id,)).fetchone()
         return None if found is None else rows.load_account(found)
 
     async def accounts(self) -> Sequence[Account]:
         """See the port."""
-        return [rows.load_account(row) for row in self._db.execute(f"{_ACCOUNTS} ORDER BY id")]
+        return [rows.load_account(row) for row in self._db.execute(f"{rows.ACCOUNTS} ORDER BY id")]
 
     async def books(self) -> Books:
         """See the port."""
         db = _connect(self._path)
         db.execute("BEGIN")  # one moment for all three, while the writer goes on
         return Books(
-            accounts=[rows.load_account(row) for row in db.execute(f"{_ACCOUNTS} ORDER BY id")],
+            accounts=[rows.load_account(row) for row in db.execute(f"{rows.ACCOUNTS} ORDER BY id")],
             rows=_transfers(db),
             tasks=_billed(db),
         )
@@ -351,18 +322,10 @@ class SqliteStore:
                 loop.call_soon_threadsafe(callback)
 
 
-_KEYS: Final = "SELECT id, identity, account_id, name, hash, created_at, revoked_at FROM keys"
-_STANDING: Final = """
-    SELECT
-        (SELECT count(*) FROM tasks),
-        (SELECT count(*) FROM tasks WHERE waiting = 1),
-        (SELECT min(created_at) FROM tasks WHERE waiting = 1),
-        (SELECT count(*) FROM jobs),
-        (SELECT min(tasks.updated_at) FROM jobs JOIN tasks ON tasks.id = jobs.task_id),
-        (SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL),
-        (SELECT count(*) FROM deliveries WHERE state = 'dead')
-"""
-_ACCOUNTS: Final = "SELECT id, name, balance, held, chain_seq, chain_head FROM accounts"
+def _where(conditions: Iterable[rows.Condition]) -> tuple[str, list[object]]:
+    texts, values = zip(*conditions, strict=True) if (conditions := list(conditions)) else ((), ())
+    return " AND ".join(texts).replace("{}", "?") or "true", [*itertools.chain(*values)]
+
 
 _Replies = list[tuple[asyncio.Future[Any], Any]]
 
@@ -452,9 +415,9 @@ def _data_version(db: apsw.Connection) -> int | None:
 
 def _transfers(db: apsw.Connection) -> Iterator[Row | Unreadable]:
     # Texts as bytes: a row that was tampered with need not be text any more.
-    texts = ("id", "kind", "account_id", "debit", "credit", "task_id", "memo")
+    texts = ", ".join(f"CAST({text} AS BLOB)" for text in rows.TRANSFER_TEXTS)
     found = db.execute(
-        f"SELECT {', '.join(f'CAST({text} AS BLOB)' for text in texts)}, amount, releases, at, seq, hash "  # noqa: S608
+        f"SELECT {texts}, amount, releases, at, seq, hash "  # noqa: S608
         "FROM transfers ORDER BY account_id, seq"
     )
     return (rows.audit_transfer(row) for row in found)
@@ -506,11 +469,9 @@ def schema_of(directory: Path) -> int:
         return _schema(db)
 
 
-def faults_of(directory: Path) -> list[str]:
-    """Return what SQLite finds wrong with the database file; change nothing."""
-    with contextlib.closing(
-        apsw.Connection(str(directory / DATABASE), flags=apsw.SQLITE_OPEN_READONLY)
-    ) as db:
+def faults_in(path: Path) -> list[str]:
+    """Return what SQLite finds wrong with a database file; change nothing."""
+    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
         found = [line for (line,) in db.execute("PRAGMA quick_check(20)")]
     return [] if found == ["ok"] else found
 
@@ -544,6 +505,11 @@ def _migrate(path: Path) -> None:
         path.chmod(0o600)  # it holds the secrets that links and keys are signed with
         version = _schema(db)
         oldest = _oldest_code(db) if version else 0
+        if oldest > CODE and path.with_name(f"{path.name}.moved").exists():
+            raise StoreUnavailable(
+                f"{path.parent} was moved to PostgreSQL: set database to its URL "
+                "(FILMGATE_DATABASE or --database)"
+            )
         if oldest > CODE:
             raise StoreUnavailable(f"the database needs Filmgate code {oldest} or later; this is {CODE}")
         if 0 < version < CODE:

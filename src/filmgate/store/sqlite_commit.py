@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
-from filmgate.core import ledger
+from filmgate.core import ledger, rate
 from filmgate.core.admission import Head, Limits, choose
 from filmgate.core.attempt import Attempt, Outcome
 from filmgate.core.change import Change, Claim
@@ -44,6 +44,7 @@ class _AccountRow:
     slots: int
     waiting: int
     admitted: int
+    free_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,17 @@ class Writer:
         """Fill every free slot from the waiting."""
         jobs: list[Job] = []
         stamp = rows.micros(at)
-        waiting = list(self.db.execute("SELECT provider, used FROM provider_slots WHERE waiting > 0"))
-        for provider, used in waiting:
-            free = self.limits.provider_slots.get(provider, 0) - used
+        waiting = list(
+            self.db.execute("SELECT provider, used, free_at FROM provider_slots WHERE waiting > 0")
+        )
+        for provider, used, free_at in waiting:
+            free = self._free(provider, used, free_at, stamp)
             if free > 0:
-                for head in self._next(provider, free):
+                before = len(jobs)
+                for head in self._next(provider, free, stamp):
                     jobs.append(Job(task_id=head.task_id, lease_no=1))
-                    self._admit_waiting(head, provider, stamp + len(jobs))
+                    self._admit_waiting(head, provider, at=stamp, turn=stamp + len(jobs))
+                self._pace(provider, len(jobs) - before, free_at, stamp)
         return tuple(jobs)
 
     def take_over(self) -> tuple[Job, ...]:
@@ -111,15 +116,16 @@ class Writer:
         row = self._account(task.account_id)
         for transfer in change.transfers:
             self._transfer(row, transfer)
-        used, waiting = self._provider(task.route.provider)
-        has_room = (
-            used < self.limits.provider_slots.get(task.route.provider, 0)
-            and row.slots < self.limits.account_concurrency
-        )
+        stamp = rows.micros(task.created_at)
+        used, waiting, free_at = self._provider(task.route.provider)
+        free = self._free(task.route.provider, used, free_at, stamp)
+        has_room = free > 0 and self.limits.account_may_start(slots=row.slots, free_at=row.free_at, at=stamp)
         starts = self.admits and waiting == 0 and has_room
         if not starts:
             self._check_queue(row)
-        self.db.execute(_INSERT_TASK, _task_row(task, waiting=not starts, admitted=starts))
+        # The first lease is the admission's; its number is 0 until then.
+        stands = (int(starts), int(not starts), int(starts))
+        self.db.execute(_INSERT_TASK, (*rows.task_facts(task), *stands, *rows.task_columns(task)))
         for claim in change.claims:
             expires = None if claim.expires_at is None else rows.micros(claim.expires_at)
             self.db.execute(
@@ -130,8 +136,10 @@ class Writer:
         self._write_events(change)
         if starts:
             self._start(task.id, task.route.provider, was_waiting=False)
+            self._pace(task.route.provider, 1, free_at, stamp)
             row.slots += 1
-            row.admitted = rows.micros(task.created_at)
+            row.admitted = stamp
+            row.free_at = rate.after(1, rate=self.limits.account_rate, free_at=row.free_at, at=stamp)
         else:
             self.db.execute(_PROVIDER_WAITS, (task.route.provider,))
             row.waiting += 1
@@ -276,8 +284,8 @@ class Writer:
         found = self.db.execute(_ACCOUNT, (account_id,)).fetchone()
         if found is None:
             raise Refusal(Conflict(f"there is no account {account_id}"))
-        *account, slots, waiting, admitted = found
-        return _AccountRow(rows.load_account(tuple(account)), slots, waiting, admitted)
+        *account, slots, waiting, admitted, free_at = found
+        return _AccountRow(rows.load_account(tuple(account)), slots, waiting, admitted, free_at)
 
     def _transfer(self, row: _AccountRow, transfer: ledger.Transfer) -> None:
         # Before anything is computed: what was done once need not be possible again.
@@ -301,13 +309,23 @@ class Writer:
                 row.slots,
                 row.waiting,
                 row.admitted,
+                row.free_at,
                 account.id,
             ),
         )
 
     # --- admission ---------------------------------------------------------------------------------
 
-    def _next(self, provider: str, free: int) -> Iterator[Head]:
+    def _free(self, provider: str, used: int, free_at: int, at: int) -> int:
+        slots = self.limits.provider_slots.get(provider, 0)
+        return self.limits.provider_may_start(provider, free=slots - used, free_at=free_at, at=at)
+
+    def _pace(self, provider: str, starts: int, free_at: int, at: int) -> None:
+        if per_minute := self.limits.rate_of(provider):
+            free_at = rate.after(starts, rate=per_minute, free_at=free_at, at=at)
+            self.db.execute("UPDATE provider_slots SET free_at = ? WHERE provider = ?", (free_at, provider))
+
+    def _next(self, provider: str, free: int, at: int) -> Iterator[Head]:
         heads = [
             head
             for account_id in self._waiting_accounts(provider)
@@ -317,6 +335,7 @@ class Writer:
         return choose(
             heads,
             free=free,
+            at=at,
             limits=self.limits,
             following=lambda head: self._head(provider, head.account_id),
         )
@@ -328,23 +347,26 @@ class Writer:
         found = self.db.execute(_HEAD, (provider, account_id)).fetchone()
         if found is None:
             return None
-        task_id, priority, slots, admitted = found
+        task_id, priority, slots, admitted, free_at = found
         return Head(
             task_id=task_id,
             account_id=account_id,
             priority=priority,
             account_slots=slots,
             account_admitted=admitted,
+            account_free_at=free_at,
         )
 
-    def _admit_waiting(self, head: Head, provider: str, stamp: int) -> None:
+    def _admit_waiting(self, head: Head, provider: str, *, at: int, turn: int) -> None:
         self.db.execute(
             "UPDATE tasks SET waiting = 0, admitted = 1, lease_no = 1 WHERE id = ?", (head.task_id,)
         )
         self._start(head.task_id, provider, was_waiting=True)
+        free_at = rate.after(1, rate=self.limits.account_rate, free_at=head.account_free_at, at=at)
         self.db.execute(
-            "UPDATE accounts SET slots = slots + 1, waiting = waiting - 1, admitted = ? WHERE id = ?",
-            (stamp, head.account_id),
+            "UPDATE accounts SET slots = slots + 1, waiting = waiting - 1, admitted = ?, free_at = ? "
+            "WHERE id = ?",
+            (turn, free_at, head.account_id),
         )
 
     def _start(self, task_id: str, provider: str, *, was_waiting: bool) -> None:
@@ -352,11 +374,11 @@ class Writer:
         self.db.execute("INSERT INTO jobs (task_id) VALUES (?)", (task_id,))
         self.db.execute(_PROVIDER_STARTS_WAITING if was_waiting else _PROVIDER_USES, (provider,))
 
-    def _provider(self, provider: str) -> tuple[int, int]:
+    def _provider(self, provider: str) -> tuple[int, int, int]:
         found = self.db.execute(
-            "SELECT used, waiting FROM provider_slots WHERE provider = ?", (provider,)
+            "SELECT used, waiting, free_at FROM provider_slots WHERE provider = ?", (provider,)
         ).fetchone()
-        return found or (0, 0)
+        return found or (0, 0, 0)
 
     # --- small things ------------------------------------------------------------------------------
 
@@ -368,26 +390,6 @@ class Writer:
         return rows.load_task(self.db.execute("SELECT snapshot FROM tasks WHERE id = ?", (task_id,)).get)
 
 
-def _task_row(task: Task, *, waiting: bool, admitted: bool) -> tuple[Any, ...]:
-    return (
-        task.id,
-        task.account_id,
-        task.key_id,
-        task.dialect,
-        "video" if task.generation.duration_s else "image",
-        task.model_id,
-        1 if admitted else 0,
-        task.route.provider,
-        task.priority,
-        int(waiting),
-        int(admitted),
-        task.quote.amount,
-        rows.micros(task.created_at),
-        rows.micros(task.deadline_at),
-        *rows.task_columns(task),
-    )
-
-
 _OPEN_ACCOUNT: Final = "INSERT INTO accounts (id, name, chain_head) VALUES (?, ?, ?)"
 _SAVE_KEY: Final = """
     INSERT INTO keys (id, identity, account_id, name, hash, created_at, revoked_at)
@@ -395,9 +397,9 @@ _SAVE_KEY: Final = """
     ON CONFLICT (id) DO UPDATE SET revoked_at = coalesce(revoked_at, excluded.revoked_at)
 """
 _INSERT_TASK: Final = """
-    INSERT INTO tasks (id, account_id, key_id, dialect, kind, model_id, lease_no, provider, priority,
-                       waiting, admitted, held, created_at, deadline_at, status, version, charged,
-                       deleted, updated_at, files_until, snapshot)
+    INSERT INTO tasks (id, account_id, key_id, dialect, kind, model_id, provider, priority, held, created_at,
+                       deadline_at, lease_no, waiting, admitted, status, version, charged, deleted,
+                       updated_at, files_until, snapshot)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _STANDING: Final = "SELECT version, lease_no, waiting, admitted FROM tasks WHERE id = ?"
@@ -454,12 +456,12 @@ _SAVE_SIGNING: Final = """
     WHERE turn < excluded.turn
 """
 _ACCOUNT: Final = """
-    SELECT id, name, balance, held, chain_seq, chain_head, slots, waiting, admitted
+    SELECT id, name, balance, held, chain_seq, chain_head, slots, waiting, admitted, free_at
     FROM accounts WHERE id = ?
 """
 _UPDATE_ACCOUNT: Final = """
     UPDATE accounts SET balance = ?, held = ?, chain_seq = ?, chain_head = ?, slots = ?, waiting = ?,
-        admitted = ?
+        admitted = ?, free_at = ?
     WHERE id = ?
 """
 _INSERT_TRANSFER: Final = """
@@ -492,7 +494,7 @@ _WAITING_ACCOUNTS: Final = """
     SELECT account_id FROM waits WHERE account_id IS NOT NULL
 """
 _HEAD: Final = """
-    SELECT tasks.id, tasks.priority, accounts.slots, accounts.admitted
+    SELECT tasks.id, tasks.priority, accounts.slots, accounts.admitted, accounts.free_at
     FROM tasks JOIN accounts ON accounts.id = tasks.account_id
     WHERE tasks.waiting = 1 AND tasks.provider = ? AND tasks.account_id = ?
     ORDER BY tasks.priority DESC, tasks.id LIMIT 1

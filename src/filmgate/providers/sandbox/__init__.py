@@ -60,9 +60,10 @@ _CANCELLED: Final = Failed(code="cancelled", reason="The work was cancelled.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The keys of `[providers.sandbox]`: submissions at a time, and how long a bare `#slow` takes."""
+    """The keys of `[providers.sandbox]`: tasks at a time and per minute, how long a bare `#slow` takes."""
 
     slots: int = 256
+    rate: int | None = None
     slow_s: float = 5.0
 
 
