@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from filmgate.core import rate
 from filmgate.core.errors import InvalidSettings
 from filmgate.net.addresses import Fence
 from filmgate.ports import Policy
@@ -27,7 +28,8 @@ DEFAULT: Final = "default"
 HIDDEN: Final = "(hidden)"
 # Said by the environment, but not to the service.
 _FOR_TESTS: Final = "FILMGATE_TEST_"
-_NOT_SETTINGS: Final = frozenset({CONFIG, "FILMGATE_API_KEY", "FILMGATE_REQUIRE_BROWSER", "FILMGATE_URL"})
+_REQUIRED_BY_TESTS: Final = "FILMGATE_REQUIRE_"
+_NOT_SETTINGS: Final = frozenset({CONFIG, "FILMGATE_API_KEY", "FILMGATE_URL"})
 
 
 def default_data() -> Path:
@@ -57,6 +59,25 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="the port to listen on; 0 takes a free one")
     data: Path = Field(default_factory=default_data, description="the directory that holds everything")
+    database: str | None = Field(
+        None, repr=False, description="PostgreSQL instead of a file in `data`: postgresql://user@host/name"
+    )
+    blobs: str | None = Field(
+        None, description="where files are instead of in `data`: s3://bucket/prefix, gs:// or az://"
+    )
+    blob_links: Literal["proxy", "redirect"] = Field(
+        "proxy", description="whether files at `blobs` come through us or by a redirect to a presigned URL"
+    )
+    blob_copies_mib: int = Field(
+        4_096, ge=64, description="how much of `data` may hold copies of files at `blobs`, for renders"
+    )
+    processes: int = Field(1, ge=1, le=256, description="processes that answer HTTP; more need PostgreSQL")
+    run: bool = Field(
+        default=True, description="whether `serve` also runs tasks; if not, `worker` does elsewhere"
+    )
+    capabilities: tuple[str, ...] = Field(
+        (), description="the providers whose tasks run here; all that are configured, if none is named"
+    )
     public_url: str | None = Field(
         None, description="how clients reach us: the start of every URL we hand out"
     )
@@ -65,6 +86,9 @@ class Settings(BaseModel):
         "auto", description="whether the studio stands in for models while no provider is configured"
     )
     account_concurrency: int = Field(6, ge=1, description="tasks of one account that run at a time")
+    account_rate: int = Field(
+        0, ge=0, le=rate.MOST, description="tasks of one account that may start per minute; 0 is no limit"
+    )
     account_queue: int = Field(1_000, ge=0, description="tasks of one account that may wait")
     total_queue: int = Field(100_000, ge=0, description="tasks that may wait in all")
     task_deadline_s: int = Field(6 * 3600, ge=1, description="how long a task may take, waiting included")
@@ -95,7 +119,7 @@ class Settings(BaseModel):
     def _full_path(cls, path: Path | None) -> Path | None:
         return None if path is None else Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  (links stay)
 
-    @field_validator("fetch_allow", mode="before")
+    @field_validator("fetch_allow", "capabilities", mode="before")
     @classmethod
     def _list(cls, entries: object) -> object:
         return re.split(r"[\s,]+", entries.strip()) if isinstance(entries, str) else entries
@@ -115,6 +139,23 @@ class Settings(BaseModel):
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must look like https://video.example.com")
         return url.rstrip("/")
+
+    @field_validator("database", "blobs")
+    @classmethod
+    def _empty_is_none(cls, url: str | None) -> str | None:
+        return url or None
+
+    @field_validator("database")
+    @classmethod
+    def _postgres(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must look like postgresql://user@host/name")
+        return url
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """The providers whose tasks this process runs."""
+        return frozenset(self.capabilities or self.providers) if self.run else frozenset()
 
     @property
     def has_provider(self) -> bool:
@@ -148,6 +189,19 @@ class Settings(BaseModel):
             raise InvalidSettings(
                 f"host {self.host} can be reached from elsewhere, so public_url must say how: set "
                 "FILMGATE_PUBLIC_URL, --public-url or public_url, for example https://video.example.com"
+            )
+
+    def check_sharing(self, *, shared: bool = False) -> None:
+        """Raise InvalidSettings if what is `shared` by several processes cannot be."""
+        for name in self.capabilities:
+            if name not in self.providers:
+                known = ", ".join(self.providers)
+                raise InvalidSettings(f"capabilities: no provider {name!r} is configured here, only {known}")
+        shared = shared or self.processes > 1 or not self.run or bool(self.capabilities)
+        if shared and self.database is None:
+            raise InvalidSettings(
+                "SQLite is for one process that does everything; for several, set database to "
+                "postgresql://user@host/name (FILMGATE_DATABASE or --database)"
             )
 
 
@@ -202,12 +256,21 @@ def shown(loaded: Loaded) -> Iterator[tuple[str, Any, str]]:
     for key in Settings.model_fields:
         if key != "providers":
             value = getattr(loaded.settings, key)
+            if key == "database" and value:
+                value = _without_password(value)
             yield key, str(value) if isinstance(value, Path) else value, loaded.origins.get(key, DEFAULT)
     for name, provider in loaded.settings.providers.items():
         for item in fields(provider.config):
             key = f"providers.{name}.{item.name}"
             value = getattr(provider.config, item.name) if item.repr else HIDDEN
             yield key, value, loaded.origins.get(key, DEFAULT)
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    password = f":{HIDDEN}" if ":" in user else ""
+    return f"{scheme}://{user.partition(':')[0]}{password}{at}{place}"
 
 
 def keys(specs: Registry) -> Iterator[str]:
@@ -259,7 +322,11 @@ def _flat(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _from_environ(environ: Mapping[str, str], specs: Registry) -> Iterator[tuple[str, Any]]:
     known = {_variable(key): key for key in keys(specs)}
     for name, value in sorted(environ.items()):
-        if not name.startswith(PREFIX) or name in _NOT_SETTINGS or name.startswith(_FOR_TESTS):
+        if (
+            not name.startswith(PREFIX)
+            or name in _NOT_SETTINGS
+            or name.startswith((_FOR_TESTS, _REQUIRED_BY_TESTS))
+        ):
             continue
         if name not in known:
             raise InvalidSettings(f"unknown setting {name} in the environment{_nearest(name, known)}")
@@ -307,9 +374,12 @@ def _provider(spec: Spec, table: Mapping[str, Any], origins: Mapping[str, str]) 
         config = TypeAdapter(spec.config).validate_python(table)
     except ValidationError as error:
         raise InvalidSettings(_problems(error, path, origins)) from None
-    slots = getattr(config, "slots", None)
-    if slots is not None and slots < 1:
-        raise InvalidSettings(f"{path}slots: must be at least 1{_said(path + 'slots', origins)}")
+    for key, most in (("slots", None), ("rate", rate.MOST)):
+        number = getattr(config, key, None)
+        if number is not None and number < 1:
+            raise InvalidSettings(f"{path}{key}: must be at least 1{_said(path + key, origins)}")
+        if number is not None and most is not None and number > most:
+            raise InvalidSettings(f"{path}{key}: must be at most {most}{_said(path + key, origins)}")
     return ProviderSettings(config=config, configured=not spec.built_in)
 
 

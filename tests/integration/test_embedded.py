@@ -20,8 +20,9 @@ from filmgate.core.change import advance
 from filmgate.core.errors import StoreUnavailable
 from filmgate.core.generation import Generation
 from filmgate.core.task import Phase, Status, Task
-from filmgate.dispatch.embedded import TRIES, EmbeddedDispatch
+from filmgate.dispatch.embedded import EmbeddedDispatch
 from filmgate.dispatch.hub import Hub
+from filmgate.dispatch.runs import TRIES
 from filmgate.ports import Backend, Ports
 from filmgate.ports.provider import RemoteId, Report
 from filmgate.ports.store import Committed
@@ -30,7 +31,7 @@ from filmgate.service.cancel_task import cancel_task
 from filmgate.service.submit_task import submit_task
 from filmgate.store.sqlite import SqliteStore
 from tests.fakes import IdleProvider, ManualClock
-from tests.runs import FUNDS, LIMITS, Fate, MortalStore, a_submission, some_ports
+from tests.runs import FUNDS, LIMITS, Fate, MortalSqlite, a_submission, some_ports
 from tests.stores import ended, findings, fund
 
 PROMPTS = {
@@ -87,7 +88,7 @@ class Process:
     """One serving process over a directory: its store, its dispatch and its ports."""
 
     ports: Ports
-    store: MortalStore
+    store: MortalSqlite
     hub: Hub
     dispatch: EmbeddedDispatch
 
@@ -125,8 +126,8 @@ def sandbox() -> Backend:
 @asynccontextmanager
 async def serving(directory: Path, provider: Backend, limits: Limits = LIMITS) -> AsyncIterator[Process]:
     """Serve a directory for as long as this lasts; at its end everything is let go of where it is."""
-    store = MortalStore.open(directory, limits=limits, serving=True)
-    assert isinstance(store, MortalStore)
+    store = MortalSqlite.open(directory, limits=limits, serving=True)
+    assert isinstance(store, MortalSqlite)
     store.fate = Fate()
     if await store.account("acct_ada") is None:
         await fund(store, "ada", amount=FUNDS)

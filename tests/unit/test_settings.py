@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from filmgate import settings as module
+from filmgate.bootstrap import limits
 from filmgate.core.errors import InvalidSettings
 from filmgate.ports.provider import Capabilities, Spec
 from filmgate.providers import registry
@@ -134,6 +135,9 @@ def test_the_default_directory_does_not_depend_on_where_one_stands(
         ({"FILMGATE_STUDIO_FALLBACK": "perhaps"}, r"studio_fallback: .*'auto', 'on' or 'off'"),
         ({"FILMGATE_PUBLIC_URL": "video.example.com"}, "public_url: must look like https://"),
         ({"FILMGATE_PROVIDERS__STUDIO__SLOTS": "0"}, "providers.studio.slots: must be at least 1"),
+        ({"FILMGATE_PROVIDERS__SANDBOX__RATE": "0"}, "providers.sandbox.rate: must be at least 1"),
+        ({"FILMGATE_PROVIDERS__SANDBOX__RATE": "1000001"}, "providers.sandbox.rate: must be at most 1000000"),
+        ({"FILMGATE_ACCOUNT_RATE": "-1"}, "account_rate: .*0"),
         ({"FILMGATE_PROVIDERS__STUDIO__MEMORY_MB": "lots"}, "providers.studio.memory_mb: .*integer"),
         ({"FILMGATE_CONFIG": "missing.toml"}, "cannot read missing.toml: No such file"),
     ],
@@ -276,6 +280,14 @@ def test_a_fallback_asked_for_beside_a_real_provider_is_refused() -> None:
         settings.check_exposure()
 
 
+def test_rates_are_an_accounts_and_each_providers_own() -> None:
+    paced = limits(read({"FILMGATE_ACCOUNT_RATE": "30", "FILMGATE_PROVIDERS__SANDBOX__RATE": "600"}))
+    free = limits(read())
+
+    assert (paced.account_rate, paced.provider_rates) == (30, {"sandbox": 600})
+    assert (free.account_rate, free.provider_rates) == (0, {})
+
+
 # --- filmgate.example.toml ----------------------------------------------------------------------
 
 
@@ -300,8 +312,16 @@ def test_the_example_says_the_defaults(tmp_path: Path) -> None:
     _, path = example(tmp_path)
     said: Loaded = load(config=path, environ={})
 
-    # These four depend on the machine, or stand for nothing at all.
-    free = {"data", "catalogue", "public_url", "providers.studio.slots"}
+    # These depend on the machine, or stand for nothing at all.
+    free = {
+        "data",
+        "catalogue",
+        "public_url",
+        "providers.studio.slots",
+        "providers.sandbox.rate",
+        "database",
+        "blobs",
+    }
     assert {key: value for key, value, _ in shown(said) if key not in free} == {
         key: value for key, value, _ in shown(load(environ={})) if key not in free
     }
@@ -309,3 +329,51 @@ def test_the_example_says_the_defaults(tmp_path: Path) -> None:
 
 def test_as_it_comes_the_example_changes_nothing() -> None:
     assert load(config=EXAMPLE, environ={}).settings == load(environ={}).settings
+
+
+# --- several processes --------------------------------------------------------------------------
+
+URL = "postgresql://filmgate:hunter2@db.internal/films"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"FILMGATE_PROCESSES": "2"},
+        {"FILMGATE_RUN": "false"},
+        {"FILMGATE_CAPABILITIES": "studio"},
+    ],
+)
+def test_what_needs_several_processes_is_refused_on_sqlite_by_name(said: dict[str, str]) -> None:
+    with pytest.raises(InvalidSettings, match="SQLite is for one process"):
+        read(said).check_sharing()
+
+    read({**said, "FILMGATE_DATABASE": URL}).check_sharing()
+
+
+def test_a_worker_is_refused_on_sqlite_whatever_it_runs() -> None:
+    read({}).check_sharing()
+    with pytest.raises(InvalidSettings, match="SQLite is for one process"):
+        read({}).check_sharing(shared=True)
+
+
+def test_a_process_runs_what_it_is_told_to_and_else_all_that_there_is() -> None:
+    everything = {"studio", "sandbox"}
+    assert read({}).runs == everything
+    assert read({"FILMGATE_CAPABILITIES": "studio"}).runs == {"studio"}
+    assert read({"FILMGATE_CAPABILITIES": "studio, sandbox"}).runs == everything
+    assert read({"FILMGATE_RUN": "false"}).runs == set()
+    with pytest.raises(InvalidSettings, match="no provider 'kling' is configured"):
+        read({"FILMGATE_CAPABILITIES": "kling", "FILMGATE_DATABASE": URL}).check_sharing()
+
+
+def test_a_databases_password_is_never_shown() -> None:
+    loaded = load(environ={"FILMGATE_DATABASE": URL})
+
+    said = {key: value for key, value, _ in shown(loaded)}
+
+    assert said["database"] == "postgresql://filmgate:(hidden)@db.internal/films"
+    assert "hunter2" not in repr(loaded.settings)
+    with pytest.raises(InvalidSettings) as caught:
+        read({"FILMGATE_DATABASE": "mysql://root:hunter2@db"})
+    assert "hunter2" not in str(caught.value)

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Sequence
-from secrets import token_hex
 
 import structlog
 from starlette.routing import BaseRoute, Match
@@ -58,7 +58,7 @@ class App:
             *(route for dialect in self.dialects[::-1] for route in dialect.routes(ports, web)),
             *estimate.routes(ports, web, self.dialects),
             *files.routes(ports, web),
-            *published.routes(self._document, welcome=not any(map(_takes_root, extra_routes))),
+            *published.routes(ports.store, self._document, welcome=not any(map(_takes_root, extra_routes))),
         )
         self._table = Table(self.routes)
 
@@ -66,6 +66,11 @@ class App:
         """Let go of those who only wait: streams end, and long polls are answered as things stand."""
         self._stopping.set()
         self.streams.close()
+
+    def forget_keys(self) -> None:
+        """Believe no key that was checked before: one was made, or revoked."""
+        self.keys.forget()
+        self.streams.look_again()
 
     def _document(self) -> openapi.Schema:
         return openapi.build(self.routes, self._owners.of, self.error_answer, public_url=self._web.public_url)
@@ -75,7 +80,7 @@ class App:
         if scope["type"] != "http":
             await _other(scope, receive, send)
             return
-        trace_id = token_hex(16)
+        trace_id = f"{random.getrandbits(128):032x}"
         reply = _Reply(receive, send, trace_id)
         structlog.contextvars.bind_contextvars(trace_id=trace_id)
         try:
@@ -85,7 +90,9 @@ class App:
         except Disconnected:
             pass
         except FilmgateError as error:
-            if error.fault is not Fault.CALLER:
+            if isinstance(error, StoreUnavailable):  # it has said why itself; thousands may be told
+                log.error("request refused", code=error.code, method=scope["method"], path=scope["path"])  # noqa: TRY400  (no traceback)
+            elif error.fault is not Fault.CALLER:
                 log.exception("request failed", code=error.code, method=scope["method"], path=scope["path"])
             await self._refuse(scope, reply, error)
         except Exception as error:

@@ -19,6 +19,8 @@ from filmgate.ports.blobs import Reader
 
 # Large pieces: each costs a thread's wake-up and a system call, and memory holds but one a download.
 PIECE_BYTES: Final = 256 * 1024
+# How long a link to the object store works: players come back to it as they go on, nobody keeps it.
+REDIRECT_S: Final = 3_600
 
 _FILE: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,5}")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -33,13 +35,16 @@ def routes(ports: Ports, web: Web) -> Sequence[Route]:
         # Only the spelling that was signed: an escaped one is another address.
         if blob is None or call.scope.get("raw_path", b"").decode("latin-1") != call.scope["path"]:
             raise NotFound("there is no such file")
-        filename = _check_link(call, ports, web)
-        if filename is None:
+        link = _good_link(call, ports, web)
+        if link is None:
             return _forbidden()
         output = await ports.store.output(blob[1])
         if output is None:
             raise NotFound("there is no such file")
-        return await send_file(ports, call, output, filename=filename)
+        # A link to elsewhere is signed for GET alone.
+        if call.method == "GET" and (elsewhere := await _redirect(ports, link, output)) is not None:
+            return elsewhere
+        return await send_file(ports, call, output, filename=link.filename)
 
     return [Route(method="GET", path="/files/{file}", handle=get_file, open=True, about=_ABOUT)]
 
@@ -48,13 +53,13 @@ _ABOUT: Final = About(
     tag="Files",
     summary="Get a finished file by its signed link",
     media_type="application/octet-stream",
-    statuses=(200, 206),
+    statuses=(200, 206, 302),
     errors=(404,),
 )
 
 
-def _check_link(call: Call, ports: Ports, web: Web) -> str | None:
-    """Return the file name that a good link gives, empty if none, or None for any other link."""
+def _good_link(call: Call, ports: Ports, web: Web) -> presign.Link | None:
+    """Return the link that was used if it is good."""
     pairs = call.query_pairs
     query = dict(pairs)
     if len(query) != len(pairs) or not query.keys() <= _PARAMS:
@@ -69,7 +74,26 @@ def _check_link(call: Call, ports: Ports, web: Web) -> str | None:
         signature=query.get("sig", ""),
         filename=filename,
     )
-    return filename if presign.is_good(link, key=web.signing_key, now=ports.clock.now()) else None
+    return link if presign.is_good(link, key=web.signing_key, now=ports.clock.now()) else None
+
+
+async def _redirect(ports: Ports, link: presign.Link, output: Output) -> Answer | None:
+    """Return where else the file is, for no longer than the link works, if it can be fetched there."""
+    left_s = int(link.expires) - int(ports.clock.now().timestamp())
+    lifetime_s = min(left_s, REDIRECT_S)
+    disposition = _disposition(output, link.filename)
+    url = await ports.blobs.link(
+        output.blob, lifetime_s=lifetime_s, disposition=disposition, mime=output.mime
+    )
+    if url is None:
+        return None
+    headers = [
+        (b"location", url.encode()),
+        # Kept for half its time at most, so that what is kept works for a while yet.
+        (b"cache-control", f"private, max-age={lifetime_s // 2}".encode()),
+        (b"referrer-policy", b"no-referrer"),
+    ]
+    return Answer(None, 302, headers)
 
 
 def _forbidden() -> Answer:
@@ -113,24 +137,29 @@ async def send_file(
 
 
 def _headers(output: Output, tag: str, *, filename: str, attached: bool) -> Headers:
-    # Of the types we know: an SVG is a picture too, and a program.
-    shown = output.mime in EXTENSIONS and output.mime.startswith(("image/", "video/")) and not attached
-    disposition = "inline" if shown else "attachment"
-    if filename:
-        disposition += f'; filename="{filename}"'
     headers = [
         (b"content-type", output.mime.encode("latin-1")),
         (b"accept-ranges", b"bytes"),
         (b"etag", tag.encode()),
         # A link's address names the content's hash: what is there never changes.
         (b"cache-control", b"private, no-cache" if attached else b"private, max-age=31536000, immutable"),
-        (b"content-disposition", disposition.encode()),
+        (b"content-disposition", _disposition(output, filename, attached=attached).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
     ]
-    if not shown:
+    if attached or not _is_shown(output):
         headers.append((b"content-security-policy", b"sandbox"))
     return headers
+
+
+def _disposition(output: Output, filename: str, *, attached: bool = False) -> str:
+    disposition = "inline" if _is_shown(output) and not attached else "attachment"
+    return f'{disposition}; filename="{filename}"' if filename else disposition
+
+
+def _is_shown(output: Output) -> bool:
+    # Of the types we know: an SVG is a picture too, and a program.
+    return output.mime in EXTENSIONS and output.mime.startswith(("image/", "video/"))
 
 
 async def _pieces(reader: Reader, first: int, end: int) -> AsyncGenerator[bytes]:

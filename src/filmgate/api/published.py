@@ -1,5 +1,6 @@
 """What is said of the service itself: its welcome, its health and its documentation."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final, Literal, TypedDict
@@ -11,6 +12,10 @@ from filmgate.api.answer import Answer
 from filmgate.api.call import Call
 from filmgate.api.openapi import Schema
 from filmgate.api.routing import About, Route
+from filmgate.core.errors import StoreUnavailable
+from filmgate.ports.store import Store
+
+READY_WITHIN_S: Final = 0.8  # whoever probes waits for a second, most often
 
 _TAG: Final = "Service"
 
@@ -40,6 +45,12 @@ class Health(TypedDict):
     status: Literal["ok"]
 
 
+class Readiness(TypedDict):
+    """Whether requests belong here: `stopping` and `no_database` go with a 503."""
+
+    status: Literal["ready", "stopping", "no_database"]
+
+
 _WELCOME: Final[Welcome] = {
     "name": "filmgate",
     "message": "A task service for AI video: POST /v1/videos with an API key. /docs shows how.",
@@ -50,7 +61,7 @@ _WELCOME: Final[Welcome] = {
 }
 
 
-def routes(document: Callable[[], Schema], *, welcome: bool) -> Sequence[Route]:
+def routes(store: Store, document: Callable[[], Schema], *, welcome: bool) -> Sequence[Route]:
     """Return the routes, `/` only with `welcome`; `document` is made when somebody first asks for it."""
     known = cache(document)
 
@@ -68,6 +79,16 @@ def routes(document: Callable[[], Schema], *, welcome: bool) -> Sequence[Route]:
     async def get_health(_: Call) -> Answer:
         return Answer({"status": "ok"})
 
+    async def get_readiness(call: Call) -> Answer:
+        if call.stopping.is_set():
+            return Answer({"status": "stopping"}, 503)
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                await store.ready()
+        except (StoreUnavailable, TimeoutError):
+            return Answer({"status": "no_database"}, 503)
+        return Answer({"status": "ready"})
+
     async def get_document(_: Call) -> Answer:
         return Answer.of(text(), "application/json", headers=_DOCUMENT)
 
@@ -77,6 +98,7 @@ def routes(document: Callable[[], Schema], *, welcome: bool) -> Sequence[Route]:
     return [
         *([Route(method="GET", path="/", handle=get_root, open=True, about=_ROOT)] if welcome else []),
         Route(method="GET", path="/healthz", handle=get_health, open=True, about=_HEALTH),
+        Route(method="GET", path="/readyz", handle=get_readiness, open=True, about=_READY),
         Route(method="GET", path="/openapi.json", handle=get_document, open=True, about=_OPENAPI),
         Route(method="GET", path="/docs", handle=get_docs, open=True, about=_DOCS),
     ]
@@ -88,6 +110,12 @@ _DOCUMENT: Final = ((b"cache-control", b"no-cache"),)
 _ROOT: Final = About(tag=_TAG, summary="Welcome", answers=Welcome, answer=_WELCOME)
 _HEALTH: Final = About(
     tag=_TAG, summary="Whether the service answers", answers=Health, answer={"status": "ok"}
+)
+_READY: Final = About(
+    tag=_TAG,
+    summary="Whether requests belong here: the database answers, and nothing is stopping",
+    answers=Readiness,
+    answer={"status": "ready"},
 )
 _OPENAPI: Final = About(tag=_TAG, summary="This document", answers=OpenAPI)
 _DOCS: Final = About(tag=_TAG, summary="This document as a page", media_type="text/html")

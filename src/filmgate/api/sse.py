@@ -81,6 +81,10 @@ class Streams:
     def close(self) -> None:
         """End all streams, with a word to come back soon, and whatever is opened after this too."""
         self.closing = True
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have every stream look again, at its task and at its key."""
         for stream in tuple(self._open):
             stream.wake()
 

@@ -12,10 +12,11 @@ from filmgate.api.wire import Disconnected
 from filmgate.core.errors import InvalidRequest
 from filmgate.core.task import Task
 from filmgate.ports import Ports
+from filmgate.service.manage_keys import check_still_good
 from filmgate.service.read_tasks import read_task
 
 MOST_S: Final = 60
-LOOK_EVERY_S: Final = 5.0  # hints are not promises
+LOOK_EVERY_S: Final = 4.0  # hints are not promises, and a key may be revoked meanwhile
 
 _WAIT: Final = re.compile(r"wait=(\d{1,9})")
 
@@ -55,6 +56,7 @@ async def _wait(ports: Ports, call: Call, task: Task, wait_s: int) -> Task:
                 task = await read_task(ports, call.key, task.id)
                 if task.ended:
                     return task
+                await check_still_good(ports, call.key)
                 await asyncio.wait({hint, gone, stopping}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 hint.cancel()

@@ -11,24 +11,30 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, cast
 
+from filmgate.blobs.copies import Copies
 from filmgate.blobs.local import LocalBlobs
+from filmgate.blobs.objects import blobs_at
 from filmgate.core.admission import Limits
 from filmgate.core.catalogue import Catalogue, Model, read_models
 from filmgate.core.errors import InvalidSettings
+from filmgate.dispatch.broadcast import Broadcast
 from filmgate.dispatch.hub import Hub
 from filmgate.ports import Backend, Ports
+from filmgate.ports.blobs import Blobs
 from filmgate.ports.clock import Clock
+from filmgate.ports.cluster import Cluster
 from filmgate.ports.dispatch import Dispatch
 from filmgate.ports.media import Intake
 from filmgate.ports.provider import Spec
 from filmgate.ports.sender import Sender
-from filmgate.ports.store import Job
+from filmgate.ports.signals import Signals
+from filmgate.ports.store import Job, Store
 from filmgate.providers import registry
 from filmgate.settings import Settings
 from filmgate.store.sqlite import SqliteStore
 
 BLOBS: Final = "blobs"
-SPOOL: Final = "spool"  # what came in and is not looked into yet; emptied at start
+COPIES: Final = "copies"  # of blobs that are kept elsewhere
 
 
 class SystemClock:
@@ -70,30 +76,64 @@ _BESIDE: Final = Outside(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A store, and what its processes share where there may be several."""
+
+    store: Store
+    cluster: Cluster | None = None
+
+
 @asynccontextmanager
 async def beside(settings: Settings) -> AsyncIterator[Ports]:
-    """Open the data for a command, whether or not a server has it open as well."""
-    store = open_store(settings, serving=False)
+    """Open the data for a command, whether or not servers have it open as well."""
+    opened = await open_store(settings, serving=False)
     try:
-        yield wire(settings, store, Hub(), SystemClock(), _BESIDE)
+        if opened.cluster is None:
+            yield wire(settings, opened.store, Hub(), SystemClock(), _BESIDE)
+        else:
+            signals = Broadcast(opened.cluster, Hub())
+            yield wire(settings, opened.store, signals, SystemClock(), _BESIDE)
+            await signals.flush()
     finally:
-        await store.close()
+        await opened.store.close()
 
 
-def open_store(settings: Settings, *, serving: bool) -> SqliteStore:
-    """Open the store in the data directory, which is made if need be."""
-    # For its owner only: it holds the secrets that keys and links are made with.
+async def open_store(settings: Settings, *, serving: bool) -> Opened:
+    """Open the store that the settings name, brought up to date if need be."""
+    # For its owner only: it holds what is being worked on, and on SQLite all secrets.
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SqliteStore.open(settings.data, limits=limits(settings), serving=serving)
+    if settings.database is None:
+        return Opened(store=SqliteStore.open(settings.data, limits=limits(settings), serving=serving))
+    try:
+        from filmgate.store import postgres  # noqa: PLC0415  (an extra: most have no use for it)
+    except ImportError as error:
+        raise InvalidSettings(
+            "database: PostgreSQL needs an extra: pip install 'filmgate[postgres]'"
+        ) from error
+    store, cluster = await postgres.open_store(settings.database, limits=limits(settings))
+    return Opened(store=store, cluster=cluster)
 
 
-def wire(settings: Settings, store: SqliteStore, hub: Hub, clock: Clock, outside: Outside) -> Ports:
+def open_blobs(settings: Settings) -> Blobs:
+    """Return the place for files that the settings name."""
+    if settings.blobs is None:
+        return LocalBlobs(settings.data / BLOBS)
+    return blobs_at(
+        settings.blobs,
+        copies=Copies(settings.data / COPIES, most_bytes=settings.blob_copies_mib << 20),
+        redirect=settings.blob_links == "redirect",
+        environment=os.environ,
+    )
+
+
+def wire(settings: Settings, store: Store, signals: Signals, clock: Clock, outside: Outside) -> Ports:
     """Return all of the outside, as the settings want it."""
     return Ports(
         store=store,
         dispatch=outside.dispatch,
-        signals=hub,
-        blobs=LocalBlobs(settings.data / BLOBS),
+        signals=signals,
+        blobs=open_blobs(settings),
         media=outside.media,
         sender=outside.sender,
         clock=clock,
@@ -111,11 +151,15 @@ def limits(settings: Settings) -> Limits:
     """Return how much may run and wait, each provider's own slots included."""
     specs = registry()
     slots = {name: _slots(specs[name], provider.config) for name, provider in settings.providers.items()}
+    rates = {name: getattr(provider.config, "rate", None) for name, provider in settings.providers.items()}
     return Limits(
         account_concurrency=settings.account_concurrency,
         account_queue=settings.account_queue,
         total_queue=settings.total_queue,
+        account_rate=settings.account_rate,
         provider_slots=slots,
+        provider_rates={name: per_minute for name, per_minute in rates.items() if per_minute is not None},
+        local=frozenset(name for name in slots if specs[name].slots is None),
     )
 
 

@@ -8,7 +8,9 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import repeat
+from typing import Any
 
 import structlog
 import uvicorn
@@ -17,11 +19,12 @@ import uvloop
 from filmgate.api.app import App, create_app
 from filmgate.api.limits import DeadlineProtocol
 from filmgate.api.web import Web
-from filmgate.bootstrap import SPOOL
-from filmgate.bootstrap.service import running
+from filmgate.bootstrap.service import Service, running
+from filmgate.bootstrap.supervisor import Ready, Role, supervise
 from filmgate.bootstrap.webhooks import delivering
+from filmgate.bootstrap.worker import work
 from filmgate.core.errors import InvalidSettings
-from filmgate.ports import Ports
+from filmgate.ports.signals import KEYS
 from filmgate.settings import Settings
 
 
@@ -46,15 +49,42 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 def serve(settings: Settings, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT; `announce` is called once connections are accepted."""
     settings.check_exposure()
+    settings.check_sharing()
     if settings.studio_fallback == "auto" and not (settings.fallback or settings.has_provider):
         log.warning("only built-in models run: no provider is configured, and studio_fallback is not on")
     listener = listen(settings.host, settings.port)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener, announce))
+        if settings.processes == 1:
+            serve_here(settings, listener, announce)
+        else:
+            serve_in_many(settings, listener, announce)
     finally:
         listener.close()
     log.info("stopped")
+
+
+def serve_here(settings: Settings, listener: socket.socket, announce: Announce) -> None:
+    """Serve in this process what comes in by `listener`."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener, announce))
+
+
+def serve_in_many(settings: Settings, listener: socket.socket, announce: Announce) -> None:
+    """Serve in `settings.processes` processes, all from one listener; tasks run in one more."""
+
+    def serve_one(ready: Ready) -> None:
+        alone = settings.model_copy(update={"processes": 1, "run": False})
+        serve_here(alone, listener, lambda serving: ready(asdict(serving)))
+
+    def run_tasks(ready: Ready) -> None:
+        work(settings, lambda: ready({}))
+
+    roles: list[Role] = [*repeat(serve_one, settings.processes), *repeat(run_tasks, settings.run)]
+
+    def all_ready(said: dict[str, Any]) -> None:
+        announce(Serving(**said))
+
+    supervise(roles, all_ready)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -98,13 +128,17 @@ async def _serve(settings: Settings, listener: socket.socket, announce: Announce
     listening = url_of(settings.host, listener)
     public_url = settings.public_url or listening
     _collect_rarely()
-    async with running(settings, another_wrote=server.forget_keys) as ports:
-        web = await web_of(settings, ports, public_url)
-        server.config.app = server.app = create_app(ports, web)
+    async with running(settings) as service:
+        ports = service.ports
+        web = await web_of(settings, service, public_url)
+        server.config.app = app = create_app(ports, web)
+        server.app = app
+        forget = ports.signals.watch(KEYS, app.forget_keys)
         serving = Serving(url=public_url, listening=listening, keys=len(await ports.store.keys()))
         server.announce = lambda: announce(serving)
-        async with delivering(ports, web):
+        async with delivering(service, web):
             await server.serve(sockets=[listener])
+        forget()
 
 
 def _collect_rarely() -> None:
@@ -121,10 +155,6 @@ class _Server(uvicorn.Server):
 
     announce: Callable[[], None]
     app: App | None = None
-
-    def forget_keys(self) -> None:
-        if self.app is not None:
-            self.app.keys.forget()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -152,12 +182,12 @@ async def _not_yet(*_: object) -> None:
     raise AssertionError("no connection is accepted before the application is there")
 
 
-async def web_of(settings: Settings, ports: Ports, public_url: str) -> Web:
+async def web_of(settings: Settings, service: Service, public_url: str) -> Web:
     """Return what the HTTP edge and the links in webhooks go by."""
     return Web(
         public_url=public_url,
-        signing_key=await ports.store.secret("link-signing"),
-        spool=settings.data / SPOOL,
+        signing_key=await service.ports.store.secret("link-signing"),
+        spool=service.spool,
         link_lifetime_s=settings.link_lifetime_s,
         streams=settings.streams,
         streams_per_key=settings.streams_per_key,

@@ -1,63 +1,124 @@
 """The service itself: tasks run for as long as it is open."""
 
 import asyncio
+import fcntl
+import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from filmgate.blobs.local import LocalBlobs
-from filmgate.bootstrap import BLOBS, SPOOL, Outside, SystemClock, open_store, wire
+from filmgate.bootstrap import Outside, SystemClock, limits, open_store, wire
+from filmgate.dispatch.broadcast import Broadcast
+from filmgate.dispatch.duty import on_duty
 from filmgate.dispatch.embedded import EmbeddedDispatch
 from filmgate.dispatch.hub import Hub
 from filmgate.dispatch.janitor import Janitor
+from filmgate.dispatch.shared import SharedDispatch
 from filmgate.media.intake import SafeIntake
 from filmgate.net.addresses import Fence
 from filmgate.net.client import SafeClient
 from filmgate.ports import Backend, Ports
+from filmgate.ports.cluster import Cluster
+from filmgate.ports.dispatch import Dispatch
+from filmgate.ports.signals import Signals
 from filmgate.providers import registry
 from filmgate.settings import Settings
+from filmgate.store.sqlite import SqliteStore
 from filmgate.webhooks.sender import SafeSender
 
-SCRATCH: Final = "scratch"
+WORK: Final = "work"  # a directory for each process, gone with it
+LOCK: Final = "lock"
+THREADS: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A running service: its ports, a directory of its own, and how it shares duties with others."""
+
+    ports: Ports
+    spool: Path
+    on_duty: Callable[[str, Callable[[], Coroutine[Any, Any, None]]], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
-async def running(
-    settings: Settings, *, another_wrote: Callable[[], None] = lambda: None
-) -> AsyncIterator[Ports]:
-    """Open the data as its one service, and run tasks until the end; AlreadyServing if there is one.
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    """Open the data and run tasks, as far as the settings say so, until the end.
 
-    `another_wrote` is called when another process has changed the data. What was started is stopped
-    in the opposite order: the janitor, the dispatch, the probes of inputs, the providers, the store.
+    On SQLite this is the one service of its data: AlreadyServing if there is one. What was started is
+    stopped in the opposite order: the janitor, the dispatch, the probes of inputs, the providers, the store.
     """
     async with AsyncExitStack() as stack:
-        store = open_store(settings, serving=True)
-        stack.push_async_callback(store.close)
-        LocalBlobs(settings.data / BLOBS).sweep()  # the store's lock says that nobody else is at them
-        _empty(settings.data / SPOOL)
-        hub, dispatch = Hub(), EmbeddedDispatch()
-        providers = _build_providers(settings)
-        for backend in providers.values():
-            stack.push_async_callback(backend.provider.close)
-            await backend.provider.start()
-        media, clock = _intake(settings), SystemClock()
+        # Most threads wait for a disk or an object store, which may take its time.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "filmgate-io"))
+        opened = await open_store(settings, serving=True)
+        stack.push_async_callback(opened.store.close)
+        own = stack.enter_context(_own_directory(settings.data / WORK))
+        providers = _build_providers(settings, own / "scratch")
+        runs = settings.runs
+        for name, backend in providers.items():
+            if name in runs:
+                stack.push_async_callback(backend.provider.close)
+                await backend.provider.start()
+        spool = own / "spool"
+        spool.mkdir()
+        media = SafeIntake(SafeClient(Fence(settings.fetch_allow)), spool, fetch_s=settings.fetch_timeout_s)
         stack.push_async_callback(media.close)
+        clock = SystemClock()
         sender = SafeSender(SafeClient(Fence(settings.fetch_allow, https_only=True)), clock)
-        outside = Outside(dispatch=dispatch, media=media, sender=sender, providers=providers)
-        ports = wire(settings, store, hub, clock, outside)
 
-        def wake() -> None:
-            another_wrote()
-            hub.tell_everyone()
-            dispatch.freed()
+        def wired(signals: Signals, dispatch: Dispatch) -> Ports:
+            outside = Outside(dispatch=dispatch, media=media, sender=sender, providers=providers)
+            return wire(settings, opened.store, signals, clock, outside)
 
-        store.watch(wake)
-        stack.push_async_callback(dispatch.stop)
-        await stack.enter_async_context(meanwhile(dispatch.run(ports), name="dispatch"))
-        await stack.enter_async_context(meanwhile(Janitor(ports).run(), name="janitor"))
-        yield ports
+        if opened.cluster is None:
+            assert isinstance(opened.store, SqliteStore), "only SQLite is for one process"
+            service = await _alone(stack, opened.store, wired, spool)
+        else:
+            slots = {name: limits(settings).provider_slots[name] for name in runs}
+            service = await _among_others(stack, opened.cluster, slots, wired, spool)
+        tidying = service.on_duty("janitor", lambda: Janitor(service.ports).run())
+        await stack.enter_async_context(meanwhile(tidying, name="janitor"))
+        yield service
+
+
+Wired = Callable[[Signals, Dispatch], Ports]
+
+
+async def _alone(stack: AsyncExitStack, store: SqliteStore, wired: Wired, spool: Path) -> Service:
+    """Be the one process that serves: what another has changed, a command, is told by the file."""
+    hub, dispatch = Hub(), EmbeddedDispatch()
+    ports = wired(hub, dispatch)
+    if isinstance(ports.blobs, LocalBlobs):
+        ports.blobs.sweep()  # the store's lock says that nobody else is at them
+
+    def wake() -> None:
+        hub.tell_everyone()
+        dispatch.freed()
+
+    store.watch(wake)
+    stack.push_async_callback(dispatch.stop)
+    await stack.enter_async_context(meanwhile(dispatch.run(ports), name="dispatch"))
+    return Service(ports=ports, spool=spool, on_duty=lambda _, work: work())
+
+
+async def _among_others(
+    stack: AsyncExitStack, cluster: Cluster, slots: Mapping[str, int], wired: Wired, spool: Path
+) -> Service:
+    """Be one of several processes that share a database."""
+    signals = Broadcast(cluster, Hub())
+    dispatch = SharedDispatch(cluster, slots=slots)
+    ports = wired(signals, dispatch)
+    await stack.enter_async_context(meanwhile(signals.run(), name="signals"))
+    stack.push_async_callback(dispatch.stop)
+    await stack.enter_async_context(meanwhile(dispatch.run(ports), name="dispatch"))
+    who = dispatch.born_as
+    return Service(ports=ports, spool=spool, on_duty=lambda duty, work: on_duty(cluster, duty, who, work))
 
 
 @asynccontextmanager
@@ -80,21 +141,29 @@ async def meanwhile(work: Coroutine[Any, Any, None], *, name: str) -> AsyncItera
             await worker
 
 
-def _intake(settings: Settings) -> SafeIntake:
-    client = SafeClient(Fence(settings.fetch_allow))
-    return SafeIntake(client, settings.data / SPOOL, fetch_s=settings.fetch_timeout_s)
+@contextmanager
+def _own_directory(parent: Path) -> Iterator[Path]:
+    """Give this process a directory of its own, and remove those whose processes have died."""
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in parent.glob("[!.]*"):
+        with suppress(OSError), (left / LOCK).open("r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=parent))
+    with (new / LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        own = new.rename(parent / new.name[1:])  # seen by others only now that its lock is held
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
 
-def _empty(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700)
-
-
-def _build_providers(settings: Settings) -> dict[str, Backend]:
+def _build_providers(settings: Settings, scratch: Path) -> dict[str, Backend]:
     specs = registry()
     return {
         name: Backend(
-            provider=specs[name].build(provider.config, scratch=settings.data / SCRATCH / name),
+            provider=specs[name].build(provider.config, scratch=scratch / name),
             capabilities=specs[name].capabilities,
         )
         for name, provider in settings.providers.items()

@@ -1,17 +1,18 @@
-"""Webhooks are delivered for as long as this is open."""
+"""Webhooks are delivered for as long as this is open, by one process for all."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from filmgate.api.presenter import DialectPresenter
 from filmgate.api.web import Web
-from filmgate.bootstrap.service import meanwhile
-from filmgate.ports import Ports
+from filmgate.bootstrap.service import Service, meanwhile
 from filmgate.webhooks.courier import Courier
 
 
-@asynccontextmanager
-async def delivering(ports: Ports, web: Web) -> AsyncIterator[None]:
+def delivering(service: Service, web: Web) -> AbstractAsyncContextManager[None]:
     """Deliver what is due meanwhile; links in it begin as `web` says."""
-    async with meanwhile(Courier(ports, DialectPresenter(ports, web)).run(), name="courier"):
-        yield
+    ports = service.ports
+
+    async def deliver() -> None:
+        await Courier(ports, DialectPresenter(ports, web)).run()
+
+    return meanwhile(service.on_duty("courier", deliver), name="courier")

@@ -7,10 +7,12 @@ import typer
 
 from filmgate.cli import (
     accounts,
+    backup,
     demo,
     doctor,
     keys,
     ledger,
+    migrate,
     models,
     render,
     serve,
@@ -18,6 +20,7 @@ from filmgate.cli import (
     tasks,
     version,
     webhooks,
+    worker,
 )
 from filmgate.cli.screen import CommandFailed, complain, is_plain
 from filmgate.core.errors import FilmgateError
@@ -35,6 +38,7 @@ app = typer.Typer(
 for module in (
     demo,
     serve,
+    worker,
     render,
     keys,
     accounts,
@@ -42,6 +46,8 @@ for module in (
     webhooks,
     models,
     ledger,
+    backup,
+    migrate,
     settings,
     doctor,
     version,

@@ -70,16 +70,16 @@ def _print(finding: "Finding") -> None:
         lines.append(f"and {len(finding.details) - MOST_SHOWN} more; --json lists all")
     if is_plain(sys.stdout):
         lines += [f"-> {finding.todo}"] if finding.todo else []
-        head = f"{finding.state.value:<5}  {finding.check:<8}  "
+        head = f"{finding.state.value:<5}  {finding.check:<11}  "
         print("\n".join((head if n == 0 else " " * len(head)) + line for n, line in enumerate(lines)))
         return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 1, 0, 0))  # a blob's name just fits in 80 columns
+    table = Table.grid(padding=(0, 1, 0, 0))  # a blob's name just fits beside it
     table.add_column(width=5)
-    table.add_column(width=8, style="dim")
+    table.add_column(width=11, style="dim")
     table.add_column(overflow="fold")
     said = Text("\n".join(lines))
     if finding.todo:

@@ -185,10 +185,12 @@ async def _here(config: Path | None) -> AsyncIterator["AsyncFilmgate"]:
 
     start_logging("console", "error")
     with tempfile.TemporaryDirectory(prefix="filmgate-render-") as directory:
-        settings = settings_of(config).model_copy(update={"data": Path(directory)})
-        async with running(settings) as ports:
+        alone = {"data": Path(directory), "database": None, "blobs": None, "run": True, "capabilities": ()}
+        settings = settings_of(config).model_copy(update=alone)
+        async with running(settings) as service:
+            ports = service.ports
             _, key = await create_key(ports, name="render", credits_micro=CREDITS * MICRO, account_id=None)
-            app = create_app(ports, await web_of(settings, ports, HERE))
+            app = create_app(ports, await web_of(settings, service, HERE))
             async with (
                 httpx2.AsyncClient(transport=Inside(app)) as http,
                 AsyncFilmgate(HERE, key, http=http) as client,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filmgate.cli.options import Config, Data, Json, load_settings
+from filmgate.cli.options import Config, Data, Database, Json, load_settings
 from filmgate.cli.screen import is_plain, print_json
 
 if TYPE_CHECKING:
@@ -34,6 +34,19 @@ def serve_command(
         ),
     ] = None,
     data: Data = None,
+    database: Database = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Answer HTTP in so many processes; needs PostgreSQL.", show_default=False
+        ),
+    ] = None,
+    run: Annotated[
+        bool | None,
+        typer.Option(
+            "--run/--no-run", help="Also run tasks; --no-run leaves them to workers.", show_default=False
+        ),
+    ] = None,
     public_url: Annotated[
         str | None,
         typer.Option(
@@ -53,7 +66,16 @@ def serve_command(
     from filmgate.bootstrap.logs import start_logging
     from filmgate.bootstrap.server import serve
 
-    loaded = load_settings(config, data, host=host, port=port, public_url=public_url)
+    loaded = load_settings(
+        config,
+        data,
+        host=host,
+        port=port,
+        public_url=public_url,
+        database=database,
+        processes=processes,
+        run=run,
+    )
     settings = loaded.settings
     start_logging(settings.log_format, settings.log_level)
     if as_json:

@@ -6,15 +6,12 @@ from typing import Final
 
 import structlog
 
-from filmgate.core.errors import Conflict, StoreUnavailable, is_no_room
+from filmgate.core.errors import StoreUnavailable
+from filmgate.dispatch.runs import FIRST_PAUSE_S, Runs
 from filmgate.ports import Ports
 from filmgate.ports.store import Job
-from filmgate.service.run_task import give_up, run_task
 
 ADMIT_EVERY_S: Final = 1.0
-TRIES: Final = 3  # of a task whose run stops at a bug, before it fails
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -28,10 +25,9 @@ class EmbeddedDispatch:
 
     def __init__(self, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
         """Be ready to be told of jobs; `run` runs them, and pauses so long after a first failure."""
-        self._first_pause_s = first_pause_s
         self._ports: Ports | None = None
         self._early: list[Job] = []
-        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._runs = Runs(first_pause_s=first_pause_s)
         self._freed = asyncio.Event()
 
     def start(self, jobs: tuple[Job, ...]) -> None:
@@ -40,9 +36,7 @@ class EmbeddedDispatch:
             self._early.extend(jobs)
             return
         for job in jobs:
-            run = asyncio.create_task(self._supervise(self._ports, job), name=job.task_id)
-            self._runs[job.task_id] = run
-            run.add_done_callback(self._forget)
+            self._runs.start(self._ports, job)
 
     def freed(self) -> None:
         """See the port."""
@@ -70,35 +64,5 @@ class EmbeddedDispatch:
 
     async def stop(self) -> None:
         """Let go of every run where it is: the next process begins each again from its row."""
-        runs = list(self._runs.values())
         self._ports = None
-        for run in runs:
-            run.cancel()
-        await asyncio.gather(*runs, return_exceptions=True)
-
-    def _forget(self, run: asyncio.Task[None]) -> None:
-        self._runs.pop(run.get_name(), None)
-
-    async def _supervise(self, ports: Ports, job: Job) -> None:
-        run = asyncio.current_task()
-        pause_s, tries = self._first_pause_s, 0
-        while True:
-            try:
-                if tries == TRIES:
-                    await give_up(ports, job)
-                    tries = 0
-                await run_task(ports, job)
-            except (StoreUnavailable, Conflict):
-                _log.warning("run_waits_for_the_store", task_id=job.task_id)
-            except (Exception, asyncio.CancelledError) as error:  # one task's trouble is not another's
-                if run is not None and run.cancelling():  # by `stop`; else it escaped from a provider
-                    raise
-                if is_no_room(error):
-                    _log.warning("run_waits_for_room", task_id=job.task_id)
-                else:
-                    tries = min(tries + 1, TRIES)
-                    _log.exception("run_failed", task_id=job.task_id, tries=tries)
-            else:
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        await self._runs.stop()

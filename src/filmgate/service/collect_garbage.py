@@ -1,8 +1,12 @@
 """Remove the files that no task needs."""
 
+import asyncio
 from datetime import datetime
+from typing import Final
 
 from filmgate.ports import Ports
+
+AT_ONCE: Final = 16  # a removal from an object store is two requests to it
 
 
 async def collect_garbage(ports: Ports, *, kept_before: datetime) -> int:
@@ -15,6 +19,10 @@ async def collect_garbage(ports: Ports, *, kept_before: datetime) -> int:
     removed, after = 0, ""
     while blobs := await ports.blobs.kept_before(kept_before, after=after):
         after = blobs[-1]
-        for blob in await ports.store.collect(blobs):
-            removed += await ports.blobs.delete(blob, kept_before=kept_before)
+        unneeded = await ports.store.collect(blobs)
+        for first in range(0, len(unneeded), AT_ONCE):
+            some = unneeded[first : first + AT_ONCE]
+            removed += sum(
+                await asyncio.gather(*(ports.blobs.delete(blob, kept_before=kept_before) for blob in some))
+            )
     return removed

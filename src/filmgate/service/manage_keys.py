@@ -51,6 +51,13 @@ async def check_key(ports: Ports, presented: str) -> Key:
     return key
 
 
+async def check_still_good(ports: Ports, key: Key) -> None:
+    """Raise Unauthenticated if a key that was good has been revoked since."""
+    now = await ports.store.key(key.id)
+    if now is None or now.revoked_at is not None:
+        raise Unauthenticated("the API key is not valid")
+
+
 async def revoke_key(ports: Ports, key_id: str) -> Key:
     """Return the key revoked, for good; its tasks go on, and nobody reads them by it."""
     key = await ports.store.key(key_id)

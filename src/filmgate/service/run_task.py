@@ -39,6 +39,7 @@ from filmgate.service.save import save
 from filmgate.service.settle_task import EXPIRED, fail, succeed
 
 PROGRESS_EVERY: Final = timedelta(seconds=1)
+READ_EVERY: Final = timedelta(seconds=15)  # of a task that is followed: hints are not promises
 UPSTREAM_TROUBLE_S: Final = 5.0  # between questions that the provider could not answer
 PREPARING_CHECK_S: Final = 5.0  # between looks at whether the task is still wanted
 STORE_TROUBLE_S: Final = 1.0  # between tries to save what only this run knows
@@ -78,6 +79,7 @@ class _Run:
         self.capabilities = backend.capabilities
         self.task = task
         self.attempt = attempt
+        self._read_at = ports.clock.now()
 
     @property
     def idempotent(self) -> bool:
@@ -250,8 +252,9 @@ class _Run:
             if self.ports.clock.now() >= self.task.deadline_at:
                 await self._expire(remote_id)
                 return
-            await self.ports.signals.wait(self.task.id, timeout_s=wait_s)
-            await self._read_again()
+            hinted = await self.ports.signals.wait(self.task.id, timeout_s=wait_s)
+            if hinted or self.ports.clock.now() - self._read_at >= READ_EVERY:
+                await self._read_again()
 
     async def _ask(self, remote_id: RemoteId) -> Report:
         try:
@@ -298,6 +301,7 @@ class _Run:
 
     async def _read_again(self) -> None:
         """Raise Conflict if someone else has changed the task since this run last saved it."""
+        self._read_at = self.ports.clock.now()
         now = await self.ports.store.task(self.task.id)
         if now is None or now.version != self.task.version:
             raise Conflict(f"task {self.task.id} has changed")

@@ -2,7 +2,7 @@
 
 from filmgate.core.change import Change
 from filmgate.ports import Ports
-from filmgate.ports.signals import DELIVERIES
+from filmgate.ports.signals import DELIVERIES, KEYS
 from filmgate.ports.store import Committed, Refused, Replayed
 
 
@@ -16,6 +16,8 @@ async def save(ports: Ports, change: Change) -> Committed | Replayed:
             ports.dispatch.start(jobs)
             if change.task is not None:
                 ports.signals.tell(change.task.id)
+            if change.keys:
+                ports.signals.tell(KEYS)
             if change.deliveries:
                 ports.signals.tell(DELIVERIES)
             if awaits_turn or _freed_a_slot(change):

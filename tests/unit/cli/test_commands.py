@@ -18,7 +18,8 @@ HEAVY = "apsw asyncio av cv2 httpx2 numpy pydantic rich starlette structlog uvic
 HEAVY_FOR_A_SERVER = "av cv2 httpx2 numpy PIL rich.progress".split()
 
 KEPT_STABLE = [
-    ("serve", "--host --port --data --json"),
+    ("serve", "--host --port --data --database --processes --run --no-run --json"),
+    ("worker", "--capabilities --data --database --json"),
     ("demo", "--data --json"),
     (
         "render",
@@ -34,6 +35,8 @@ KEPT_STABLE = [
     ("webhooks show", "--data --json"),
     ("webhooks replay", "--dead --data --json"),
     ("webhooks secret", "--account --rotate --data --json"),
+    ("backup", "--data --json"),
+    ("migrate sqlite-to-postgres", "--data --database --json"),
     ("version", "--json"),
     ("keys create", "--name --credits --account --data --json"),
     ("keys list", "--data --json"),
