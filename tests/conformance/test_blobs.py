@@ -2,21 +2,30 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from datetime import timedelta
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
+import obstore
 import pytest
+from obstore.store import MemoryStore
 
+from filmgate.blobs.bucket import Bucket, bucket_at
+from filmgate.blobs.copies import Copies
 from filmgate.blobs.local import LocalBlobs
+from filmgate.blobs.objects import ObjectBlobs, blobs_at
+from filmgate.core.errors import StoreUnavailable
 from filmgate.ports.blobs import Blobs
+from tests.blob_servers import BUCKET, Severed, TimedBucket, environment, s3_server
 from tests.fakes import NOON, ManualClock, MemoryBlobs
 
-MAKERS: dict[str, Callable[[Path, ManualClock], Blobs]] = {
-    "local": lambda directory, clock: LocalBlobs(directory, now=clock.now),
-    "memory": lambda _, clock: MemoryBlobs(now=clock.now),
-}
 MIB = 1 << 20
+LATER_S = 120  # by when every place has seen that nobody needs a blob
 
 
 @pytest.fixture
@@ -25,10 +34,40 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=MAKERS)
-def blobs(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Blobs:
+@pytest.fixture(name="s3", scope="module")
+def _s3() -> Iterator[str]:
+    """Return the address of a real S3 server."""
+    with s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=["local", "fake", "memory", "s3"])
+def blobs(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> Blobs:
     """Return one implementation after the other, empty."""
-    return MAKERS[request.param](tmp_path / "blobs", clock)
+    match request.param:
+        case "local":
+            return LocalBlobs(tmp_path / "blobs", now=clock.now)
+        case "fake":
+            return MemoryBlobs(now=clock.now)
+        case "memory":
+            return objects_in(Bucket(MemoryStore(), "films"), tmp_path, clock)
+        case _:
+            return objects_in(a_bucket(request.getfixturevalue("s3"), monkeypatch), tmp_path, clock)
+
+
+def a_bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, *, patience_s: float = 10) -> Bucket:
+    """Return an empty place on an S3 server, which this process now has in its environment."""
+    for name, value in environment(endpoint).items():
+        monkeypatch.setenv(name, value)
+    return bucket_at(f"s3://{BUCKET}/test/{uuid4().hex}", os.environ, patience_s=patience_s)
+
+
+def objects_in(bucket: Bucket, directory: Path, clock: ManualClock) -> ObjectBlobs:
+    """Return the blobs in a bucket, on a test's clock."""
+    copies = Copies(directory / "copies", most_bytes=1 << 30)
+    return ObjectBlobs(TimedBucket(bucket, clock.now), copies, now=clock.now)
 
 
 @pytest.fixture
@@ -53,7 +92,11 @@ async def content_of(blobs: Blobs, blob: str) -> bytes:
         reader.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"a film", bytes(3 * MIB + 1)], ids=["empty", "short", "long"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"a film", bytes(5 * MIB), bytes(5 * MIB + 1), bytes(range(256)) * 4_096 * 60],
+    ids=["empty", "short", "a part", "more than a part", "60 MiB"],
+)
 async def test_what_is_kept_comes_back_under_the_hash_of_its_content(
     blobs: Blobs, file: Callable[[bytes], Path], content: bytes
 ) -> None:
@@ -121,10 +164,13 @@ async def test_the_same_content_at_once_is_one_blob(blobs: Blobs, file: Callable
         "0" * 63 + "\n",
         "partial",
         "\0" * 64,
+        "*" * 64,
+        "%2e" * 21 + "a",
     ],
 )
 async def test_an_id_of_no_blob_is_nothing_to_anyone(blobs: Blobs, wrong: str) -> None:
     assert await blobs.open(wrong) is None
+    assert await blobs.link(wrong, lifetime_s=60, disposition="inline", mime="video/mp4") is None
     assert await blobs.path(wrong) is None
     assert not await blobs.renew(wrong)
     assert await blobs.delete(wrong)
@@ -135,8 +181,8 @@ async def test_a_file_that_is_not_there_is_an_error_and_keeps_nothing(blobs: Blo
         await blobs.keep(tmp_path / "missing")
 
 
-async def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
-    blobs = LocalBlobs(tmp_path / "blobs")
+@pytest.mark.parametrize("blobs", ["local", "memory", "s3"], indirect=True)
+async def test_what_is_no_plain_file_is_refused(blobs: Blobs, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("not yours")
     (tmp_path / "link").symlink_to(tmp_path / "secret")
 
@@ -177,7 +223,7 @@ async def test_a_blob_that_was_needed_anew_is_not_deleted(
     blobs: Blobs, file: Callable[[bytes], Path], clock: ManualClock, how: str
 ) -> None:
     blob = await blobs.keep(file(b"a film"))
-    clock.advance(60)
+    clock.advance(LATER_S)
     doomed = await blobs.kept_before(clock.now())
 
     if how == "renewed":
@@ -189,7 +235,7 @@ async def test_a_blob_that_was_needed_anew_is_not_deleted(
     assert not await blobs.delete(blob.id, kept_before=clock.now()), "kept at that very time is not before"
     assert await content_of(blobs, blob.id) == b"a film"
     assert await blobs.kept_before(clock.now()) == []
-    clock.advance(1)
+    clock.advance(LATER_S)
     assert await blobs.delete(blob.id, kept_before=clock.now())
     assert await blobs.open(blob.id) is None
 
@@ -198,7 +244,7 @@ async def test_blobs_are_listed_in_order_and_in_pages(
     blobs: Blobs, file: Callable[[bytes], Path], clock: ManualClock
 ) -> None:
     old = sorted([(await blobs.keep(file(f"film {n}".encode()))).id for n in range(40)])
-    clock.advance(1)
+    clock.advance(LATER_S)
     await blobs.keep(file(b"a new film"))
 
     pages, after = [], ""
@@ -236,7 +282,7 @@ async def test_keeping_and_deleting_at_once_never_loses_what_was_kept_last(
     source = file(b"a film")
     blob = await blobs.keep(source)
     for _ in range(50):
-        clock.advance(1)
+        clock.advance(LATER_S)
         cutoff = clock.now()
 
         await asyncio.gather(
@@ -245,3 +291,136 @@ async def test_keeping_and_deleting_at_once_never_loses_what_was_kept_last(
         )
 
         assert await content_of(blobs, blob.id) == b"a film"
+
+
+# --- a real S3 server ---------------------------------------------------------------------------
+
+
+async def test_times_are_the_stores_own(
+    s3: str, tmp_path: Path, file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = ObjectBlobs(a_bucket(s3, monkeypatch), Copies(tmp_path / "copies", most_bytes=MIB))
+    blob = await blobs.keep(file(b"a film"))
+    now = datetime.now(UTC)
+
+    assert await blobs.kept_before(now + timedelta(seconds=50)) == []
+    assert not await blobs.delete(blob.id, kept_before=now + timedelta(seconds=50))
+    assert await blobs.kept_before(now + timedelta(seconds=LATER_S)) == [blob.id]
+    assert await blobs.delete(blob.id, kept_before=now + timedelta(seconds=LATER_S))
+
+
+async def test_a_large_file_goes_in_parts_and_comes_in_one_get(
+    s3: str, tmp_path: Path, file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gets = []
+
+    class Counting(Bucket):
+        def stream(self, name: str, offset: int) -> Iterator[bytes]:
+            gets.append(offset)
+            return super().stream(name, offset)
+
+    bucket = a_bucket(s3, monkeypatch)
+    counting = Counting(bucket._store, bucket._prefix.rstrip("/"))
+    blobs = ObjectBlobs(counting, Copies(tmp_path / "copies", most_bytes=MIB))
+    film = os.urandom(MIB) * 60
+    blob = await blobs.keep(file(film))
+    (stored,) = bucket.list(blob.id)
+
+    reader = await blobs.open(blob.id)
+    assert reader is not None
+    pieces = [reader.read(offset, 1 << 18) for offset in range(0, len(film), 1 << 18)]
+
+    assert obstore.head(bucket._store, bucket._prefix + stored.name)["e_tag"].endswith('-12"')  # type: ignore[union-attr]
+    assert b"".join(pieces) == film
+    assert {len(piece) for piece in pieces} == {1 << 18}
+    assert gets == [0]
+    assert reader.read(7, 3) == film[7:10]
+    assert gets == [0, 7]
+
+
+async def test_a_link_is_answered_by_the_store_with_the_name_and_type_that_it_says(
+    s3: str, tmp_path: Path, file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_bucket(s3, monkeypatch)
+    blobs = blobs_at(
+        f"s3://{BUCKET}/links",
+        copies=Copies(tmp_path / "copies", most_bytes=MIB),
+        redirect=True,
+        environment=os.environ,
+    )
+    blob = await blobs.keep(file(b"0123456789"))
+    name = 'attachment; filename="a film & more.mp4"'
+
+    url = await blobs.link(blob.id, lifetime_s=60, disposition=name, mime="video/mp4")
+    missing = await blobs.link("0" * 64, lifetime_s=60, disposition=name, mime="video/mp4")
+
+    assert url is not None
+    part = urllib.request.Request(url, headers={"range": "bytes=2-4"})  # noqa: S310  (its address is ours)
+    with await asyncio.to_thread(urllib.request.urlopen, part) as answer:
+        assert (answer.status, answer.read()) == (206, b"234")
+        assert answer.headers["content-range"] == "bytes 2-4/10"
+        assert answer.headers["content-type"] == "video/mp4"
+        assert answer.headers["content-disposition"] == name
+    assert missing is None
+
+
+async def test_a_server_that_goes_away_within_an_upload_has_nothing_of_it(
+    s3: str, tmp_path: Path, file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = file(os.urandom(MIB) * 40)
+    direct = a_bucket(s3, monkeypatch)
+    prefix = direct._prefix.rstrip("/")
+
+    with Severed(s3, after_bytes=20 * MIB) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", way.url)
+        bucket = bucket_at(f"s3://{BUCKET}/{prefix}", os.environ, patience_s=2)
+        blobs = ObjectBlobs(bucket, Copies(tmp_path / "copies", most_bytes=MIB))
+        with pytest.raises(StoreUnavailable):
+            await blobs.keep(source)
+        assert way.is_cut
+
+    assert list(direct.list()) == []
+    again = ObjectBlobs(direct, Copies(tmp_path / "copies", most_bytes=MIB))
+    blob = await again.keep(source)
+    assert hashlib.sha256(await content_of(again, blob.id)).hexdigest() == blob.id
+
+
+def test_memory_stays_flat_however_large_a_file_is(s3: str, tmp_path: Path) -> None:
+    script = f"""
+import asyncio, os, resource
+from pathlib import Path
+from filmgate.blobs.copies import Copies
+from filmgate.blobs.objects import blobs_at
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+async def round_trip(mib):
+    source = Path({str(tmp_path)!r}) / "source"
+    with source.open("wb") as file:
+        for _ in range(mib):
+            file.write(os.urandom(1 << 20))
+    blob = await blobs.keep(source)
+    reader = await blobs.open(blob.id)
+    for offset in range(0, blob.size_bytes, 1 << 18):
+        await asyncio.to_thread(reader.read, offset, 1 << 18)
+    reader.close()
+    await blobs.path(blob.id)
+
+copies = Copies(Path({str(tmp_path)!r}) / "copies", most_bytes=1 << 30)
+blobs = blobs_at("s3://{BUCKET}/memory", copies=copies, redirect=False, environment=os.environ)
+asyncio.run(round_trip(1))
+before = peak()
+asyncio.run(round_trip(150))
+print(peak() - before)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment(s3)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+
+    assert int(ran.stdout) < 40, "MiB more than before"

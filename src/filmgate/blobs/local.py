@@ -1,12 +1,9 @@
 """Blobs in a local directory: each file under the hash of its content, complete or not at all."""
 
 import asyncio
-import errno
 import fcntl
-import hashlib
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from filmgate.blobs.files import copied, open_regular
 from filmgate.core.errors import StoreUnavailable, is_no_room
 from filmgate.ports.blobs import Blob
 
-CHUNK_BYTES: Final = 1 << 20
 MOST_REMEMBERED: Final = 10_000
 PARTIAL: Final = "partial"  # copies being made; a name no blob's folder can have
 _ID: Final = re.compile(r"[0-9a-f]{64}")
@@ -72,6 +69,9 @@ class LocalBlobs:
     async def delete(self, blob: str, *, kept_before: datetime | None = None) -> bool:
         return _ID.fullmatch(blob) is None or await asyncio.to_thread(self._delete, blob, kept_before)
 
+    async def link(self, blob: str, *, lifetime_s: int, disposition: str, mime: str) -> str | None:  # noqa: ARG002
+        return None
+
     async def kept_before(self, at: datetime, *, after: str = "", limit: int = 1_000) -> Sequence[str]:
         return await asyncio.to_thread(
             lambda: list(islice(self._kept_before(_nanoseconds(at), after), limit))
@@ -80,10 +80,10 @@ class LocalBlobs:
     # --- storing ------------------------------------------------------------------------------
 
     def _keep(self, path: Path) -> Blob:
-        with _open_regular(path) as source:
+        with open_regular(path) as source:
             if self._durable:
                 # Many tasks may share a file: to hash it is cheap, to sync it once more is not.
-                blob = _copy(source, None)
+                blob = copied(source, None)
                 if blob.id in self._durable and self._renew(blob.id):
                     return blob
                 source.seek(0)
@@ -99,7 +99,7 @@ class LocalBlobs:
         partial = Path(name)
         try:
             with FileIO(handle, "wb") as copy:
-                blob = _copy(source, copy)
+                blob = copied(source, copy)
                 os.fsync(copy.fileno())
             self._place(partial, blob.id)
         finally:
@@ -167,7 +167,7 @@ class LocalBlobs:
 
     def _open(self, blob: str) -> "LocalReader | None":
         try:
-            return LocalReader(_open_regular(self._place_of(blob)))
+            return LocalReader(open_regular(self._place_of(blob)))
         except FileNotFoundError:
             return None
 
@@ -200,28 +200,6 @@ class LocalReader:
         if offset >= self._size_bytes:
             return b""
         return os.pread(self._file.fileno(), length, offset)
-
-
-def _open_regular(path: Path) -> FileIO:
-    """Open a plain file for reading: no link to elsewhere, and nothing that would block."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = FileIO(handle, "rb")
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "not a plain file", str(path))
-    return file
-
-
-def _copy(source: FileIO, copy: FileIO | None) -> Blob:
-    """Return what `source` is, written to `copy` as well if there is one."""
-    digest, size = hashlib.sha256(), 0
-    while chunk := source.read(CHUNK_BYTES):
-        digest.update(chunk)
-        size += len(chunk)
-        rest = memoryview(chunk if copy else b"")
-        while copy and rest:
-            rest = rest[copy.write(rest) :]
-    return Blob(id=digest.hexdigest(), size_bytes=size)
 
 
 def _nanoseconds(at: datetime) -> int:
