@@ -36,6 +36,8 @@ from filmgate.ports.store import Job, Store
 from filmgate.ports.store import Outcome as Answer
 from filmgate.service.run_task import run_task
 from filmgate.service.submit_task import SubmitTask, submit_task
+from filmgate.store.postgres import PostgresStore
+from filmgate.store.postgres.connection import Database
 from filmgate.store.sqlite import SqliteStore
 from tests.fakes import (
     MODELS,
@@ -78,8 +80,8 @@ class Fate:
             raise Died
 
 
-class MortalStore(SqliteStore):
-    """The real store: the process may die before each call, and right after it was done.
+class Mortal:
+    """Comes before a real store: the process may die before each call, and right after it was done.
 
     The next `failures` commits find the disk full, and so does commit number `fails_at`.
     """
@@ -94,17 +96,40 @@ class MortalStore(SqliteStore):
         if self.fails_at == 0 or self.failures > 0:
             self.failures -= self.failures > 0
             raise StoreUnavailable("the disk is full")
-        answer = await super().commit(change)
+        answer: Answer = await super().commit(change)  # type: ignore[misc]
         self.fate.step()
         return answer
 
     async def task(self, task_id: str) -> Task | None:
         self.fate.step()
-        return await super().task(task_id)
+        found: Task | None = await super().task(task_id)  # type: ignore[misc]
+        return found
 
     async def attempts(self, task_id: str) -> Sequence[Attempt]:
         self.fate.step()
-        return await super().attempts(task_id)
+        found: Sequence[Attempt] = await super().attempts(task_id)  # type: ignore[misc]
+        return found
+
+
+class MortalSqlite(Mortal, SqliteStore):
+    """The store on SQLite, and the process that has it may die."""
+
+
+class MortalPostgres(Mortal, PostgresStore):
+    """The store on PostgreSQL, and the process that has it may die."""
+
+
+MortalStore = MortalSqlite | MortalPostgres
+Place = Path | str  # a directory for SQLite, or the URL of a PostgreSQL database with our schema
+
+
+def open_mortal(place: Place, *, limits: Limits) -> MortalStore:
+    """Open the store that is kept there."""
+    if isinstance(place, str):
+        return MortalPostgres(Database(place), limits=limits)
+    store = MortalSqlite.open(place, limits=limits, serving=True)
+    assert isinstance(store, MortalSqlite)
+    return store
 
 
 class MortalBlobs(MemoryBlobs):
@@ -310,17 +335,16 @@ class Stage:
 
 
 async def a_stage(
-    directory: Path,
+    place: Place,
     *reports: Report,
     idempotent: bool = True,
     refusals: Sequence[Exception] = (),
     limits: Limits = LIMITS,
 ) -> Stage:
-    """Return a world over a store in `directory`, with a provider of this script."""
+    """Return a world over the store in `place`, with a provider of this script."""
     fate, clock = Fate(), ManualClock()
     signals = ClockSignals(clock)
-    store = MortalStore.open(directory, limits=limits, serving=True)
-    assert isinstance(store, MortalStore)
+    store = open_mortal(place, limits=limits)
     store.fate = fate
     await fund(store, "ada", amount=FUNDS)
     provider = ScriptedProvider(

@@ -25,18 +25,16 @@ def free_port() -> int:
         return port
 
 
-class Service:
-    """`filmgate serve` over `data`; it keeps its port when it is started again."""
+class Process:
+    """A `filmgate` that runs until it is told to stop, over `data`, with these settings and no others."""
 
     def __init__(self, data: Path, **settings: object) -> None:
-        """Choose a port; `start` starts it, with these settings and no others."""
+        """Start nothing yet."""
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("FILMGATE_")},
             **{f"FILMGATE_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.data = data
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.parent / "service.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -46,26 +44,21 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> float:
-        """Start it, and return the seconds until it answered."""
-        began = time.monotonic()
+    @property
+    def children(self) -> list[int]:
+        """The processes that it has started, and that run now."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_filmgate(), "serve", "--port", str(self.port), "--data", str(self.data)],
+                [*_filmgate(), *arguments, "--data", str(self.data)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._environment,
             )
-        while time.monotonic() - began < STARTS_WITHIN_S:
-            if self._process.poll() is not None:
-                break
-            try:
-                if httpx2.get(f"{self.url}/healthz", timeout=1).status_code == 200:
-                    return time.monotonic() - began
-            except httpx2.TransportError:
-                time.sleep(0.02)  # nothing tells us when a port opens
-        raise AssertionError(f"the service did not start:\n{self.log.read_text()[-3000:]}")
+        return self._process
 
     def kill(self) -> None:
         """End it as a power cut would end a process."""
@@ -87,6 +80,43 @@ class Service:
         """Return its exit status once it has ended."""
         assert self._process is not None
         return self._process.wait(timeout=timeout_s)
+
+
+class Worker(Process):
+    """`filmgate worker`: runs tasks, and nothing else."""
+
+    def start(self) -> None:
+        """Start it; it says nothing until others can see it."""
+        self._start("worker")
+
+
+class Service(Process):
+    """`filmgate serve`; it keeps its port when it is started again."""
+
+    def __init__(self, data: Path, **settings: object) -> None:
+        """Choose a port; `start` starts it."""
+        super().__init__(data, **settings)
+        self._settings = settings
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> float:
+        """Start it, and return the seconds until it answered."""
+        began = time.monotonic()
+        process = self._start("serve", "--port", str(self.port))
+        while time.monotonic() - began < STARTS_WITHIN_S:
+            if process.poll() is not None:
+                break
+            try:
+                if httpx2.get(f"{self.url}/healthz", timeout=1).status_code == 200:
+                    return time.monotonic() - began
+            except httpx2.TransportError:
+                time.sleep(0.02)  # nothing tells us when a port opens
+        raise AssertionError(f"the service did not start:\n{self.log.read_text()[-3000:]}")
+
+    def worker(self, **settings: object) -> Worker:
+        """Return a worker beside it, to be started: by the same settings, but for these."""
+        return Worker(self.data, **{**self._settings, **settings})
 
     def limit_files(self, size_bytes: int) -> None:
         """Let no file of it grow past this, as if the disk were full; -1 lets them."""

@@ -65,7 +65,7 @@ async def test_sigterm_ends_streams_and_long_polls_at_once_and_the_next_start_go
     assert "event: bye\n" in streamed, "a stream says that it is to be opened again"
     assert streamed.endswith("\n\n"), "no event is cut in two"
     assert not processes_of(tmp_path), "render processes end with the service"
-    assert not list((tmp_path / "data" / "scratch").rglob("*.mp4"))
+    assert not list((tmp_path / "data" / "work").rglob("*.mp4"))
 
     await asyncio.to_thread(service.start)
     for task in (film, stalled):
@@ -97,7 +97,7 @@ async def test_an_upload_may_end_and_one_that_does_not_is_cut_off_in_time(
     listed = (await http.get("/v1/videos")).json()["data"]
     assert len(listed) == 1, "what was answered is there, and what was cut off is not"
     assert await until_status(http, listed[0]["id"], ENDS) == "completed"
-    assert not list((tmp_path / "data" / "spool").iterdir())
+    assert not list((tmp_path / "data" / "work").glob("*/spool/*"))
 
 
 async def test_a_second_sigterm_stops_at_once(tmp_path: Path) -> None:

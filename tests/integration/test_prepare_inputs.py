@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,7 +16,7 @@ from filmgate.ports.provider import Report
 from filmgate.service import prepare_inputs
 from filmgate.service.cancel_task import cancel_task
 from tests.fakes import MemoryBlobs
-from tests.runs import STUDIO, Stage, a_stage, a_success, running
+from tests.runs import STUDIO, Place, Stage, a_stage, a_success, running
 
 PICTURE: Final = b"\x89PNG\r\n\x1a\n" + bytes(8) + (300).to_bytes(4, "big") + (400).to_bytes(4, "big")
 FILM: Final = b"\0\0\0\x10ftypisom"
@@ -30,12 +29,12 @@ Build = Callable[..., Awaitable[Stage]]
 
 
 @pytest.fixture
-async def build(tmp_path: Path) -> AsyncIterator[Build]:
+async def build(places: Callable[[], Place]) -> AsyncIterator[Build]:
     """Return what builds a stage whose web has a picture and a film."""
     stages: list[Stage] = []
 
     async def one(*reports: Report, idempotent: bool = True) -> Stage:
-        stages.append(await a_stage(tmp_path / str(len(stages)), *reports, idempotent=idempotent))
+        stages.append(await a_stage(places(), *reports, idempotent=idempotent))
         stages[-1].intake.web = {"https://a.example/1.png": PICTURE, "https://a.example/2.mp4": FILM}
         return stages[-1]
 

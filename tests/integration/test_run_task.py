@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -26,7 +25,7 @@ from filmgate.service.cancel_task import cancel_task
 from filmgate.service.run_task import run_task
 from filmgate.service.submit_task import submit_task
 from tests.fakes import NOON
-from tests.runs import Died, Stage, a_stage, a_submission, a_success, job_of, running
+from tests.runs import Died, Place, Stage, a_stage, a_submission, a_success, job_of, running
 
 BOTH = pytest.mark.parametrize("idempotent", [True, False], ids=["idempotent", "no reference"])
 FAILS = Failed(code="provider_failed", reason="It broke.")
@@ -35,13 +34,12 @@ Build = Callable[..., Awaitable[Stage]]
 
 
 @pytest.fixture
-async def build(tmp_path: Path) -> AsyncIterator[Build]:
+async def build(places: Callable[[], Place]) -> AsyncIterator[Build]:
     """Return what builds a stage over a database of its own, and close them all afterwards."""
     stages: list[Stage] = []
 
     async def one(*reports: Report, idempotent: bool = True, refusals: Sequence[Exception] = ()) -> Stage:
-        directory = tmp_path / str(len(stages))
-        stages.append(await a_stage(directory, *reports, idempotent=idempotent, refusals=refusals))
+        stages.append(await a_stage(places(), *reports, idempotent=idempotent, refusals=refusals))
         return stages[-1]
 
     yield one
