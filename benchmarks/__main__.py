@@ -9,19 +9,40 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+import apsw
+import asyncpg
 import httpx2
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import lifecycle, machine, poll, processes, startup, streams, studio, submit
+from benchmarks import (
+    downloads,
+    growth,
+    inflight,
+    lifecycle,
+    litellm,
+    machine,
+    poll,
+    processes,
+    scale,
+    startup,
+    streams,
+    studio,
+    submit,
+)
 from benchmarks.bench import Bench
-from benchmarks.figures import BenchmarkFailed, Report, number
+from benchmarks.databases import POSTGRES, SQLITE, STORES, PostgresHost, postgres_host
+from benchmarks.figures import BenchmarkFailed, Report, Skipped, number
+from benchmarks.targets import Answer, answers
+from filmgate.core.errors import FilmgateError
 
 ALL: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "startup": startup.measure,
@@ -29,8 +50,22 @@ ALL: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "submit": submit.measure,
     "lifecycle": lifecycle.measure,
     "streams": streams.measure,
+    "downloads": downloads.measure,
+    "inflight": inflight.measure,
+    "scale": scale.measure,
+    "growth": growth.measure,
+    "litellm": litellm.measure,
     "studio": studio.measure,
 }
+_TROUBLE: Final = (
+    BenchmarkFailed,
+    FilmgateError,
+    OSError,
+    apsw.Error,
+    asyncpg.PostgresError,
+    httpx2.HTTPError,
+    subprocess.SubprocessError,
+)
 TOO_BUSY: Final = 0.25  # cores
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
 
@@ -47,13 +82,33 @@ def main() -> int:
     # Ended from outside, we end what we started all the same.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     reports, failed = [], 0
-    with tempfile.TemporaryDirectory(prefix="filmgate-bench-", ignore_cleanup_errors=True) as scratch:
+    with (
+        ExitStack() as stack,
+        tempfile.TemporaryDirectory(prefix="filmgate-bench-", ignore_cleanup_errors=True) as scratch,
+    ):
+
+        @cache
+        def open_postgres() -> PostgresHost:
+            host = stack.enter_context(postgres_host())
+            there["postgresql"] = host.describe()
+            return host
+
         there = machine.describe(Path(scratch))
-        bench = Bench(scratch=Path(scratch), cores=cores, rounds=asked.rounds)
+        bench = Bench(
+            scratch=Path(scratch),
+            cores=cores,
+            rounds=asked.rounds,
+            stores=STORES[asked.store],
+            open_postgres=open_postgres,
+            most_tasks=asked.tasks,
+            write=asked.write,
+        )
         for name in asked.benchmarks or ALL:
             try:
                 reports.append(_measured(ALL[name], bench))
-            except (BenchmarkFailed, OSError, httpx2.HTTPError, subprocess.SubprocessError) as error:
+            except Skipped as reason:
+                print(f"{name} is skipped: {reason}", file=sys.stderr)
+            except _TROUBLE as error:
                 print(f"{name} failed: {error!r}", file=sys.stderr)
                 failed = 1
     if asked.json:
@@ -85,11 +140,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, default=5, metavar="N", help="how often to repeat; 5 by default"
     )
+    parser.add_argument(
+        "--store", choices=STORES, default="both", help="which databases to measure on; both by default"
+    )
+    parser.add_argument(
+        "--tasks",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="how far `growth` fills the tables; a million by default, 1000 at least",
+    )
     asked = parser.parse_args()
     if unknown := set(asked.benchmarks) - set(ALL):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     if not 1 <= asked.rounds <= 100:
         parser.error("--rounds must be 1 to 100")
+    if not growth.SIZES[0] <= asked.tasks <= growth.SIZES[-1]:
+        parser.error(f"--tasks must be {growth.SIZES[0]} to {growth.SIZES[-1]}")
     return asked
 
 
@@ -102,11 +169,26 @@ def _print(there: Mapping[str, str], reports: Sequence[Report]) -> None:
     for name, value in there.items():
         facts.add_row(Text(name, style="dim"), value)
     console.print(facts)
+    if targets := list(answers(reports)):
+        console.print()
+        console.print(Text("targets of the design", style="bold"))
+        console.print(_targets(targets))
     for report in reports:
         console.print()
         console.print(Text(report.name, style="bold"), Text(_aside(report), style="dim"))
         console.print(Text(report.how, style="dim"))
         console.print(_table(report))
+
+
+def _targets(found: Sequence[Answer]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("", SQLITE, POSTGRES, "target", ""):
+        table.add_column(title, justify="right" if title in {SQLITE, POSTGRES} else "left")
+    for row in found:
+        cells = (row.what, row.on.get(SQLITE, ""), row.on.get(POSTGRES, ""), row.target)
+        style = "bold red" if row.verdict.startswith("MISSED") else "green"
+        table.add_row(*map(Text, cells), Text(row.verdict, style=style))
+    return table
 
 
 def _aside(report: Report) -> str:
@@ -137,6 +219,14 @@ def _page(there: Mapping[str, str], reports: Sequence[Report]) -> Iterator[str]:
     yield "| | |"
     yield "|---|---|"
     yield from (f"| {name} | {value} |" for name, value in there.items())
+    if targets := list(answers(reports)):
+        yield from ("", "## Targets of the design", "")
+        yield f"| | {SQLITE} | {POSTGRES} | target | |"
+        yield "|---|--:|--:|---|---|"
+        for answer in targets:
+            verdict = answer.verdict.replace("MISSED", "**missed**")
+            on = (answer.on.get(SQLITE, ""), answer.on.get(POSTGRES, ""))
+            yield f"| {' | '.join((answer.what, *on, answer.target, verdict))} |"
     for report in reports:
         yield ""
         yield f"## {report.name.capitalize()}"

@@ -10,6 +10,10 @@ class BenchmarkFailed(Exception):
     """A benchmark measured something else than it claims to; its figures mean nothing."""
 
 
+class Skipped(Exception):
+    """What a benchmark needs is not here, which is nobody's fault."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """What section 13 of the design asks for: one bound."""
@@ -33,12 +37,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One thing measured several times; the median counts."""
+    """One thing measured several times; the median counts.
+
+    `row` is which row of `targets.ROWS` it answers, `store` on which database.
+    """
 
     what: str
     unit: str
     values: tuple[float, ...]
     target: Target | None = None
+    row: str = ""
+    store: str = ""
 
     @property
     def median(self) -> float:
@@ -63,6 +72,7 @@ class Figure:
         """Return the figure for programs."""
         return {
             "what": self.what,
+            "store": self.store or None,
             "unit": self.unit,
             "median": round(self.median, 6),
             "least": round(min(self.values), 6),

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from typing import Final, cast
 
 import msgspec
@@ -34,7 +34,8 @@ _GRACE_S: Final = 60.0  # after which a run that has not ended never will
 class Load:
     """One run: connection n sends `requests[n]`, and so on round, until `seconds` or `answers` are over.
 
-    Every answer must have the status 200 and contain `contains`. `first` is the first number.
+    Of more requests than connections, each connection takes the next. Every answer must have the
+    status 200 and contain `contains`. `first` is the first number.
     """
 
     port: int
@@ -129,6 +130,7 @@ class _Run:
     def __init__(self, load: Load) -> None:
         self.load = load
         self.numbers = count(load.first)
+        self.texts = cycle(load.requests) if len(load.requests) > load.connections else None
         self.unsent = load.answers
         self.measuring = False
         self.over = False
@@ -193,10 +195,13 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, run: _Run, text: bytes) -> None:
         self._run = run
-        self._begin, number, self._end = text.partition(NUMBER)
-        self._has_number = bool(number)
+        self._use(text)
         self._heard = b""
         self._waiting = False
+
+    def _use(self, text: bytes) -> None:
+        self._begin, number, self._end = text.partition(NUMBER)
+        self._has_number = bool(number)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -212,6 +217,8 @@ class _Connection(asyncio.Protocol):
         if run.unsent is not None:
             run.unsent -= 1
         self._waiting = True
+        if run.texts is not None:
+            self._use(next(run.texts))
         text = self._begin
         if self._has_number:
             text = b"%b%010d%b" % (text, next(run.numbers), self._end)

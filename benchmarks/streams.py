@@ -12,6 +12,7 @@ import uvloop
 
 from benchmarks import processes
 from benchmarks.bench import Bench
+from benchmarks.databases import POSTGRES
 from benchmarks.figures import BenchmarkFailed, Figure, Report, Target
 from benchmarks.load import Generator, Load, generator
 from benchmarks.service import Service
@@ -19,19 +20,20 @@ from benchmarks.submit import MOST_WAITING, submission
 
 IDLE: Final = 10_000
 LIVE: Final = 1_000
-LIVE_S: Final = 20.0  # how long they are listened to
+LIVE_S: Final = 10.0  # how long they are listened to
 EVERY_S: Final = 2  # how often something happens to each of them
+MOST_ROUNDS: Final = 2  # of live streams: each has thousands of events
 BATCHES: Final = 20
 OPENING: Final = 200  # at a time
-HELD_S: Final = 20.0  # long enough that every stream has sent a comment
+HELD_S: Final = 17.0  # long enough that every stream has sent a comment
 
 HOW: Final = f"""\
 {IDLE:,} streams of as many waiting tasks are opened over sockets and held for {HELD_S:g} s; the memory is
-what the server's resident set grew by, the kernel's buffers aside. Then {LIVE:,} tasks run at
-once in the sandbox, each with a stream of its own and a change every {EVERY_S} s, and are listened to for
-{LIVE_S:g} s; the latency is from the time that an event says it happened to the client's reading it, the
-commit with its fsync included. The server has one core,
-the clients the other."""
+what the server's resident set grew by, the kernel's buffers aside. Then {LIVE:,} tasks run at once in the
+sandbox, each with a stream of its own and a change every {EVERY_S} s, and are listened to for {LIVE_S:g}
+s; the latency is from the time that an event says it happened to the client's reading it, the commit with
+its fsync included. The server has one core, the clients another, which PostgreSQL shares where there are
+but two; the tasks run in the server's own process."""
 
 
 def measure(bench: Bench) -> Report:
@@ -40,9 +42,12 @@ def measure(bench: Bench) -> Report:
     if most < IDLE + 500:
         raise BenchmarkFailed(f"a process may open {most} files here: too few for {IDLE} streams")
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # the server inherits it
-    runs = [_idle(bench, n) for n in range(bench.rounds)]
-    live = [_live(bench, n) for n in range(bench.rounds)]
-    return Report(name="streams", how=HOW, figures=_figures(runs, live))
+    figures: list[Figure] = []
+    for store in bench.stores:
+        idle = [_idle(bench, store, n) for n in range(bench.few)]
+        live = [_live(bench, store, n) for n in range(min(bench.rounds, MOST_ROUNDS))]
+        figures += _figures(store, idle, live)
+    return Report(name="streams", how=HOW, figures=figures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +58,20 @@ class _Idle:
     cpu: float  # cores, while nothing happens
 
 
-def _idle(bench: Bench, n: int) -> _Idle:
-    bench.say(f"streams: {IDLE:,} idle, round {n + 1}")
+def _idle(bench: Bench, store: str, n: int) -> _Idle:
+    bench.say(f"streams: {store}, {IDLE:,} idle, round {n + 1}")
     caps = {"account_queue": MOST_WAITING, "total_queue": MOST_WAITING, "streams_per_key": IDLE}
-    directory = bench.scratch / f"streams-idle-{n}"
     with (
         generator(bench.load_core) as load,
-        Service(directory, cores=bench.server_core, settings=caps) as service,
+        bench.service(f"streams-idle-{n}", store=store, settings=caps) as service,
     ):
         (key,) = service.new_keys()
         ids = _submitted(load, service, key, IDLE, "#stall a small boat at sunset")
         service.settle()
-        return uvloop.run(_hold(bench, service, key, ids))
+        idle = uvloop.run(_hold(bench, service, key, ids))
+        service.stop()
+        service.check(tasks=IDLE)
+        return idle
 
 
 async def _hold(bench: Bench, service: Service, key: str, ids: Sequence[str]) -> _Idle:
@@ -92,18 +99,18 @@ async def _hold(bench: Bench, service: Service, key: str, ids: Sequence[str]) ->
 class _Live:
     late_ms: Sequence[float]
     cpu: float  # cores
+    database_cpu: float  # PostgreSQL's
 
     def at(self, share: float) -> float:
         return self.late_ms[int(share * (len(self.late_ms) - 1))]
 
 
-def _live(bench: Bench, n: int) -> _Live:
-    bench.say(f"streams: {LIVE:,} live, round {n + 1}")
+def _live(bench: Bench, store: str, n: int) -> _Live:
+    bench.say(f"streams: {store}, {LIVE:,} live, round {n + 1}")
     caps = {"account_concurrency": LIVE, "streams_per_key": LIVE, "providers__sandbox__slots": LIVE}
-    directory = bench.scratch / f"streams-live-{n}"
     with (
         generator(bench.load_core) as load,
-        Service(directory, cores=bench.server_core, settings=caps) as service,
+        bench.service(f"streams-live-{n}", store=store, settings=caps) as service,
     ):
         (key,) = service.new_keys()
         service.settle()
@@ -113,16 +120,19 @@ def _live(bench: Bench, n: int) -> _Live:
             began = time.perf_counter()
             ids = _submitted(load, service, key, LIVE // BATCHES, prompt, first=len(ids))
             time.sleep(max(EVERY_S / BATCHES - (time.perf_counter() - began), 0))
-        return uvloop.run(_listen(bench, service, key, ids))
+        live = uvloop.run(_listen(bench, service, key, ids))
+        service.stop()
+        service.check(tasks=LIVE)
+        return live
 
 
 async def _listen(bench: Bench, service: Service, key: str, ids: Sequence[str]) -> _Live:
     with processes.pinned(bench.load_core):
         clients = await _open(service.port, key, ids)
         opened_at = time.time()
-        cpu_s = -service.cpu_s()
+        cpu_s, database_cpu_s = service.cpu_s(), service.database.cpu_s()
         await asyncio.sleep(LIVE_S)
-        cpu_s += service.cpu_s()
+        cpu_s, database_cpu_s = service.cpu_s() - cpu_s, service.database.cpu_s() - database_cpu_s
         if any(client.over for client in clients):
             raise BenchmarkFailed("a stream has ended before its task")
         for client in clients:
@@ -131,7 +141,7 @@ async def _listen(bench: Bench, service: Service, key: str, ids: Sequence[str]) 
     late = sorted(1000 * late for client in clients for at, late in client.heard if at > opened_at)
     if len(late) < LIVE * LIVE_S / EVERY_S / 2:
         raise BenchmarkFailed(f"only {len(late)} events were heard")
-    return _Live(late_ms=late, cpu=cpu_s / LIVE_S)
+    return _Live(late_ms=late, cpu=cpu_s / LIVE_S, database_cpu=database_cpu_s / LIVE_S)
 
 
 # --- clients ------------------------------------------------------------------------------------
@@ -202,21 +212,26 @@ def _submitted(
             first=first,
         )
     )
-    ids: str = service.ask("SELECT group_concat(id) FROM tasks")
-    return ids.split(",")
+    return [task_id for (task_id,) in service.database.rows("SELECT id FROM tasks")]
 
 
-def _figures(idle: Sequence[_Idle], live: Sequence[_Live]) -> list[Figure]:
-    def figure(what: str, unit: str, values: Sequence[float], target: Target | None = None) -> Figure:
-        return Figure(what=what, unit=unit, values=tuple(values), target=target)
+def _figures(store: str, idle: Sequence[_Idle], live: Sequence[_Live]) -> list[Figure]:
+    def figure(
+        what: str, unit: str, values: Sequence[float], most: float | None = None, row: str = ""
+    ) -> Figure:
+        target = None if most is None else Target(at_most=most)
+        return Figure(what=what, unit=unit, values=tuple(values), target=target, row=row, store=store)
 
-    return [
-        figure("an idle stream", "KiB", [run.kib for run in idle], Target(at_most=16)),
+    figures = [
+        figure(f"{store}, an idle stream", "KiB", [run.kib for run in idle], 16, "stream"),
         figure(f"  the server with {IDLE:,}", "MB", [run.resident_mb for run in idle]),
         figure("  to open them", "s", [run.opened_s for run in idle]),
         figure("  while nothing happens", "core", [run.cpu for run in idle]),
-        figure(f"event to client, {LIVE:,} live, p50", "ms", [run.at(0.5) for run in live]),
-        figure("  p99", "ms", [run.at(0.99) for run in live], Target(at_most=50)),
+        figure(f"{store}, event to client, {LIVE:,} live, p50", "ms", [run.at(0.5) for run in live]),
+        figure("  p99", "ms", [run.at(0.99) for run in live], 50, "event"),
         figure("  events a second", "", [len(run.late_ms) / LIVE_S for run in live]),
         figure("  for the tasks, their commits and streams", "core", [run.cpu for run in live]),
     ]
+    if store == POSTGRES:
+        figures.append(figure("  PostgreSQL meanwhile", "core", [run.database_cpu for run in live]))
+    return figures

@@ -11,9 +11,9 @@ import cv2
 
 from benchmarks.bench import Bench, a_film
 from benchmarks.client import Client
+from benchmarks.databases import SQLITE
 from benchmarks.figures import BenchmarkFailed, Figure, Report, Target
 from benchmarks.processes import pinned
-from benchmarks.service import Service
 from filmgate.providers.studio.encode import Planes
 from filmgate.providers.studio.order import FilmOrder
 from filmgate.providers.studio.stage import stage
@@ -30,11 +30,11 @@ PROMPTS = (
 SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
 
 HOW = f"""\
-A {SECONDS} s film with sound at {FPS} frames/s for each of three prompts (a lighthouse at sunset, a car in
-neon rain, a balloon over mountains), alone, by a render process that has made a film before: from the
+A {SECONDS} s film with sound at {FPS} frames/s for each of three prompts (a lighthouse at sunset, a car
+in neon rain, a balloon over mountains), alone, by a render process that has made a film before: from the
 POST to the task's success over HTTP, so queue, files and bill are included; checked for its frames and
-its sound. A figure is the median of the prompts. Bare x264 is PyAV's libx264 in one thread, veryfast,
-the studio's own settings, on the very frames that the studio drew for these films, ready in memory."""
+its sound. A figure is the median of the prompts. Bare x264 is PyAV's libx264 in one thread, veryfast, the
+studio's own settings, on the very frames that the studio drew for these films, ready in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ class _Way:
     resolution: str
     one_core: bool = False
     target: Target | None = None
+    row: str = ""
 
     @property
     def what(self) -> str:
@@ -52,9 +53,9 @@ class _Way:
 
 WAYS = (
     _Way(resolution="480p"),
-    _Way(resolution="720p", target=Target(at_most=1.2)),
+    _Way(resolution="720p", target=Target(at_most=1.2), row="studio-720"),
     _Way(resolution="1080p"),
-    _Way(resolution="480p", one_core=True, target=Target(at_most=1.0)),
+    _Way(resolution="480p", one_core=True, target=Target(at_most=1.0), row="studio-480"),
 )
 COMPARED = {"720p": Target(at_least=0.3), "480p": None}
 
@@ -71,6 +72,8 @@ def measure(bench: Bench) -> Report:
             unit="s for each second of film",
             values=tuple(seconds / SECONDS for seconds in took[way]),
             target=way.target,
+            row=way.row,
+            store=SQLITE,
         )
         for way in WAYS
     ]
@@ -91,6 +94,8 @@ def _ratio(way: _Way, took: list[float], bare: list[float], target: Target | Non
         unit="",
         values=tuple(fps / limit for fps, limit in zip(ours, bare, strict=True)),
         target=target,
+        row="studio-x264" if target else "",
+        store=SQLITE,
     )
 
 
@@ -98,8 +103,7 @@ def _ratio(way: _Way, took: list[float], bare: list[float], target: Target | Non
 
 
 def _films(bench: Bench, ways: list[_Way], cores: frozenset[int]) -> dict[_Way, list[float]]:
-    directory = bench.scratch / f"studio-{len(cores)}"
-    with Service(directory, cores=cores) as service:
+    with bench.service(f"studio-{len(cores)}", store=SQLITE, cores=cores) as service:
         client = Client(service, service.new_keys()[0])
         service.settle()
         warm_up = a_film(PROMPTS[0], "studio", duration_seconds=1, resolution="480p")
