@@ -110,10 +110,26 @@ Nothing moves backwards: a retry waits inside `running`. `core/task.py` is the o
 this, and this page is printed from it.
 
 A task is stored, and its price held, before its submit is answered. It waits as `queued` until its account
-and its provider both have a free slot: the higher priority first, then the account that uses the fewest
-slots, then the account that was admitted longest ago, then the older task. Cancelling is one commit, and
-its answer shows it; what runs upstream is stopped afterwards, and its result is never served or billed. A
-task that does not end within `task_deadline_s` of its submit fails with the code `expired`.
+and its provider both have a free slot and neither is over its rate: the higher priority first, then the
+account that uses the fewest slots, then the account that was admitted longest ago, then the older task.
+Cancelling is one commit, and its answer shows it; what runs upstream is stopped afterwards, and its result
+is never served or billed. A task that does not end within `task_deadline_s` of its submit fails with the
+code `expired`.
+
+## Rates
+
+`account_rate` is how many tasks of one account may start per minute, and `rate` in a provider's table how
+many may start there, over all processes and machines together. After a quiet time a tenth of that, at least
+one, may start at once; after that, one each interval, which is a minute divided by the rate. So no minute
+has more starts than the rate and that tenth. A task that has to wait for its time is `queued` like any
+other: it keeps its place, and others whose account and provider may start pass it. Only a task's first
+start counts; further attempts do not.
+
+The waiting are looked at once a second, and whenever a slot is freed, so a task may start up to a second
+after its time. That adds up only at rates below 20, where no two may start at once. Times are those of the
+machine that admits: clocks that are some seconds apart let as many more tasks start as the rate has in
+those seconds; if they are more than a minute apart, rates do not hold. A clock that was set back keeps
+nobody waiting for longer than two minutes.
 
 ## After the end
 
