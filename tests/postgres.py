@@ -23,7 +23,7 @@ import asyncpg
 import pytest
 
 from filmgate.store.postgres.connection import Database
-from filmgate.store.postgres.schema import migrate
+from filmgate.store.postgres.schema import CODE, built_in, migrate
 
 GIVEN: Final = "FILMGATE_TEST_DATABASE_URL"
 REQUIRED: Final = "FILMGATE_REQUIRE_POSTGRES"
@@ -399,3 +399,21 @@ def _copy(programs: Path, home: Path) -> Path:
 async def migrated(url: str) -> None:
     """Bring a database to our schema."""
     await migrate(Database(url))
+
+
+async def widened(url: str) -> None:
+    """Bring a database to a schema after ours, as it may be: every table has another column."""
+    await migrate(Database(url), (*built_in(), (CODE + 1, _WIDER)))
+
+
+_WIDER: Final = """
+    DO $$
+    DECLARE
+        name text;
+    BEGIN
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+            EXECUTE format('ALTER TABLE %I ADD COLUMN novelty integer NOT NULL DEFAULT 7', name);
+        END LOOP;
+    END
+    $$
+"""

@@ -27,6 +27,7 @@ from filmgate.store.postgres import PostgresStore
 from filmgate.store.postgres.connection import Database
 from filmgate.store.sqlite import SqliteStore
 from tests.fakes import NOON, MemoryStore, a_generation, an_output
+from tests.postgres import widened
 from tests.stores import (
     a_claim,
     an_order,
@@ -49,11 +50,20 @@ ROOMY = Limits(account_concurrency=100, provider_slots={"sandbox": 100, "studio"
 NARROW = Limits(account_concurrency=6, provider_slots={"sandbox": 1})
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "postgres-widened"])
 async def opens(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opens]:
-    """Return what opens an empty store with given limits: each implementation in turn."""
+    """Return what opens an empty store with given limits: each implementation in turn.
+
+    The last one is over the schema of a release to come, as in the middle of a rolling upgrade.
+    """
     opened: list[Store] = []
-    url = request.getfixturevalue("migrated") if request.param == "postgres" else None
+    match request.param:
+        case "postgres":
+            url = request.getfixturevalue("migrated")
+        case "postgres-widened":
+            url = request.getfixturevalue("postgres").create_database(template=widened)
+        case _:
+            url = None
 
     def open_one(limits: Limits) -> Store:
         store: Store

@@ -54,6 +54,12 @@ def _upgrade(postgres: Server, migrated: str) -> Migration:
     return NOW + 1, script
 
 
+def lasting(upgrade: Migration) -> Migration:
+    """Return a migration that takes half a second from its last statement to its commit."""
+    number, script = upgrade
+    return number, f"{script} SELECT pg_sleep(0.5);"
+
+
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[PostgresStore]:
     """Open the store as one process does."""
@@ -138,7 +144,7 @@ async def test_who_serves_by_the_schema_before_goes_on_during_an_upgrade_and_bes
             begin("other", other)
             await asyncio.sleep(SIDE_BY_SIDE_S)
             before = set(load.ids.values())
-            assert await migrate(Database(migrated), (*built_in(), upgrade)) == NOW + 1
+            assert await migrate(Database(migrated), (*built_in(), lasting(upgrade))) == NOW + 1
             load.upgraded = True
             at_upgrade = Counter(load.done)
             begin("new", new)
@@ -160,6 +166,33 @@ async def test_who_serves_by_the_schema_before_goes_on_during_an_upgrade_and_bes
         assert (await new.standing()).jobs == 0
         assert not await findings(new)
     print(f"{dict(load.done)} tasks, {load.again} requests sent again, {load.longest_s:.2f} s at most")
+
+
+async def test_a_change_that_comes_in_the_middle_of_an_upgrade_is_saved_by_the_schema_after_it(
+    migrated: str, upgrade: Migration
+) -> None:
+    async with opened(migrated) as store, opened(migrated) as looking:
+        await fund(store, "ada")
+        sent = an_order(n=1)
+        await submit(store, sent)
+        sent = await send(store, sent)
+
+        upgrading = asyncio.create_task(migrate(Database(migrated), (*built_in(), lasting(upgrade))))
+        while not await looking._db.fetch(_TAKEN):  # noqa: ASYNC110  (nothing else tells)
+            await asyncio.sleep(0.01)
+        outcome, ended = await asyncio.gather(submit(store, an_order(n=2)), end(store, sent))
+
+        assert upgrading.done()
+        assert await upgrading == NOW + 1
+        assert isinstance(outcome, Committed)
+        assert ended.status is Status.SUCCEEDED
+        assert len(await store._db.fetch("SELECT 1 FROM tasks WHERE tone = 'warm'")) == 1
+        assert not await findings(store)
+
+
+_TAKEN: Final = """
+    SELECT 1 FROM pg_locks WHERE relation = 'tasks'::regclass AND mode = 'AccessExclusiveLock' AND granted
+"""
 
 
 async def test_many_who_start_at_once_upgrade_once(database: str, upgrade: Migration) -> None:

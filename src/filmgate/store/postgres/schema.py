@@ -72,6 +72,8 @@ async def _applied(connection: asyncpg.Connection, number: int, script: str) -> 
     """Apply a migration, all of it or nothing; False if somebody has a table open that it needs."""
     try:
         async with connection.transaction():
+            # Changes take turns with this: see commit_changes_v1.
+            await connection.execute("LOCK TABLE schema_versions IN SHARE ROW EXCLUSIVE MODE")
             await connection.execute(script, timeout=_MINUTES)
             await connection.execute(
                 "INSERT INTO schema_versions VALUES ($1, 1, $2)", number, rows.micros(datetime.now(UTC))

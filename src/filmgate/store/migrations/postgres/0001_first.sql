@@ -266,7 +266,9 @@ $$;
 
 CREATE FUNCTION save_attempts_v1(entries jsonb) RETURNS void LANGUAGE sql AS $$
     -- What is known of a submission is never forgotten, in whatever order it comes to be known.
-    INSERT INTO attempts SELECT * FROM jsonb_populate_recordset(NULL::attempts, entries)
+    INSERT INTO attempts (task_id, n, provider, intent_at, remote_id, outcome, upstream_cost, closed_at)
+    SELECT task_id, n, provider, intent_at, remote_id, outcome, upstream_cost, closed_at
+    FROM jsonb_populate_recordset(NULL::attempts, entries)
     ON CONFLICT (task_id, n) DO UPDATE SET
         intent_at = coalesce(attempts.intent_at, excluded.intent_at),
         remote_id = coalesce(attempts.remote_id, excluded.remote_id),
@@ -281,7 +283,9 @@ DECLARE
 BEGIN
     IF change ? 'outputs' THEN
         LOOP
-            INSERT INTO blobs SELECT * FROM jsonb_populate_recordset(NULL::blobs, change -> 'outputs') ORDER BY id
+            INSERT INTO blobs (id, output)
+            SELECT id, output
+            FROM jsonb_populate_recordset(NULL::blobs, change -> 'outputs') ORDER BY id
             ON CONFLICT DO NOTHING;
             -- Shared, since many may need one film at a time; what is locked is not collected.
             PERFORM FROM blobs WHERE id IN (SELECT value ->> 'id' FROM jsonb_array_elements(change -> 'outputs'))
@@ -315,7 +319,8 @@ DECLARE
 BEGIN
     FOR claim IN SELECT * FROM jsonb_populate_recordset(NULL::claims, entries) LOOP
         -- A claim by somebody who has not committed yet is waited for here.
-        INSERT INTO claims VALUES (claim.*)
+        INSERT INTO claims (key_id, namespace, token, task_id, fingerprint, expires_at)
+        VALUES (claim.key_id, claim.namespace, claim.token, claim.task_id, claim.fingerprint, claim.expires_at)
         ON CONFLICT (key_id, namespace, token) DO UPDATE SET
             task_id = excluded.task_id, fingerprint = excluded.fingerprint, expires_at = excluded.expires_at
         WHERE claims.expires_at <= at;
@@ -383,8 +388,18 @@ BEGIN
     task.lease_no := starts::integer;
     task.waiting := (NOT starts)::integer;
     task.admitted := starts::integer;
-    INSERT INTO tasks VALUES (task.*);
-    INSERT INTO events SELECT * FROM jsonb_populate_recordset(NULL::events, change -> 'events');
+    INSERT INTO tasks (
+        id, account_id, key_id, dialect, kind, model_id, lease_no, provider, priority, waiting, admitted,
+        held, created_at, deadline_at, status, version, charged, deleted, updated_at, files_until, snapshot
+    ) VALUES (
+        task.id, task.account_id, task.key_id, task.dialect, task.kind, task.model_id, task.lease_no,
+        task.provider, task.priority, task.waiting, task.admitted, task.held, task.created_at,
+        task.deadline_at, task.status, task.version, task.charged, task.deleted, task.updated_at,
+        task.files_until, task.snapshot
+    );
+    INSERT INTO events (task_id, seq, kind, at, status, phase, progress)
+    SELECT task_id, seq, kind, at, status, phase, progress
+    FROM jsonb_populate_recordset(NULL::events, change -> 'events');
     PERFORM save_uses_v1(change, task, false);
     IF starts THEN
         INSERT INTO attempts (task_id, n, provider) VALUES (task.id, 1, task.provider);
@@ -435,7 +450,9 @@ BEGIN
         admitted = CASE WHEN ended THEN 0 ELSE admitted END
     WHERE id = task.id;
     PERFORM save_uses_v1(change, task, ended);
-    INSERT INTO events SELECT * FROM jsonb_populate_recordset(NULL::events, change -> 'events');
+    INSERT INTO events (task_id, seq, kind, at, status, phase, progress)
+    SELECT task_id, seq, kind, at, status, phase, progress
+    FROM jsonb_populate_recordset(NULL::events, change -> 'events');
     IF change ? 'attempts' THEN
         PERFORM save_attempts_v1(change -> 'attempts');
     END IF;
@@ -479,7 +496,12 @@ DECLARE
 BEGIN
     FOR delivery IN SELECT * FROM jsonb_populate_recordset(NULL::deliveries, entries) LOOP
         IF delivery.version = 1 THEN
-            INSERT INTO deliveries VALUES (delivery.*) ON CONFLICT DO NOTHING;
+            INSERT INTO deliveries (
+                id, task_id, account_id, state, version, created_at, next_at, snapshot
+            ) VALUES (
+                delivery.id, delivery.task_id, delivery.account_id, delivery.state, delivery.version,
+                delivery.created_at, delivery.next_at, delivery.snapshot
+            ) ON CONFLICT DO NOTHING;
         ELSE
             UPDATE deliveries SET state = delivery.state, version = delivery.version,
                 created_at = delivery.created_at, next_at = delivery.next_at, snapshot = delivery.snapshot
@@ -505,11 +527,15 @@ BEGIN
         SELECT id, name, chain_head FROM jsonb_populate_recordset(NULL::accounts, change -> 'accounts');
     END IF;
     IF change ? 'keys' THEN
-        INSERT INTO keys SELECT * FROM jsonb_populate_recordset(NULL::keys, change -> 'keys')
+        INSERT INTO keys (id, identity, account_id, name, hash, created_at, revoked_at)
+        SELECT id, identity, account_id, name, hash, created_at, revoked_at
+        FROM jsonb_populate_recordset(NULL::keys, change -> 'keys')
         ON CONFLICT (id) DO UPDATE SET revoked_at = coalesce(keys.revoked_at, excluded.revoked_at);
     END IF;
     IF change ? 'signings' THEN
-        INSERT INTO signings SELECT * FROM jsonb_populate_recordset(NULL::signings, change -> 'signings')
+        INSERT INTO signings (account_id, turn, rotated_at)
+        SELECT account_id, turn, rotated_at
+        FROM jsonb_populate_recordset(NULL::signings, change -> 'signings')
         ON CONFLICT (account_id) DO UPDATE SET turn = excluded.turn, rotated_at = excluded.rotated_at
         WHERE signings.turn < excluded.turn;
     END IF;
@@ -551,6 +577,8 @@ $$;
 CREATE FUNCTION commit_changes_v1(changes jsonb[], limits jsonb[])
 RETURNS TABLE (outcome text, said text, about text) LANGUAGE plpgsql AS $$
 BEGIN
+    -- Not while a migration is being applied: half of what is done here would know its columns, and half not.
+    LOCK TABLE schema_versions IN ROW EXCLUSIVE MODE;
     FOR n IN 1 .. cardinality(changes) LOOP
         SELECT * INTO outcome, said, about FROM commit_change_v1(changes[n], limits[n]);
         RETURN NEXT;
