@@ -6,11 +6,12 @@ Rows are never changed or deleted, and each account's rows form a chain of hashe
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from filmgate.core.errors import InsufficientCredits, InvalidRequest
 from filmgate.core.task import Status, Task
@@ -218,8 +219,8 @@ def audit(
     `rows` come grouped by account, each account's in the order of `seq`; an empty result is proof.
     """
     stored = {account.id: account for account in accounts}
-    resolved: dict[str, Transfer] = {}
-    held: dict[str, Transfer] = {}
+    held: dict[str, _Held] = {}
+    resolved: dict[str, _Resolved] = {}
     recomputed = {
         account_id: Account(id=account_id, name=account.name) for account_id, account in stored.items()
     }
@@ -234,8 +235,24 @@ def audit(
     yield from _audit_tasks(tasks, held, resolved)
 
 
+class _Held(NamedTuple):
+    """What is kept of a hold until its task is read: there may be millions."""
+
+    row: str
+    account_id: str
+    amount: int
+
+
+class _Resolved(NamedTuple):
+    """What is kept of how a hold was resolved."""
+
+    row: str
+    kind: TransferKind
+    amount: int
+
+
 def _audit_row(
-    row: Row, accounts: dict[str, Account], held: dict[str, Transfer], resolved: dict[str, Transfer]
+    row: Row, accounts: dict[str, Account], held: dict[str, _Held], resolved: dict[str, _Resolved]
 ) -> Iterator[Finding]:
     transfer = row.transfer
     account = accounts.get(transfer.account_id)
@@ -257,7 +274,7 @@ def _audit_row(
 
 
 def _audit_hold(
-    transfer: Transfer, held: dict[str, Transfer], resolved: dict[str, Transfer]
+    transfer: Transfer, held: dict[str, _Held], resolved: dict[str, _Resolved]
 ) -> Iterator[Finding]:
     if transfer.kind is TransferKind.GRANT:
         return
@@ -265,11 +282,11 @@ def _audit_hold(
     if transfer.kind is TransferKind.HOLD:
         if task_id in held:
             yield Finding(row=transfer.id, problem="the task has another hold")
-        held[task_id] = transfer
+        held[task_id] = _Held(transfer.id, sys.intern(transfer.account_id), transfer.amount)
         return
     if task_id in resolved:
         yield Finding(row=transfer.id, problem="the task's hold was resolved before")
-    resolved[task_id] = transfer
+    resolved[task_id] = _Resolved(transfer.id, transfer.kind, transfer.amount)
     if task_id not in held:
         yield Finding(row=transfer.id, problem="resolves a hold that does not exist")
     elif held[task_id].amount != transfer.releases:
@@ -277,34 +294,34 @@ def _audit_hold(
 
 
 def _audit_tasks(
-    tasks: Iterable[Billed], held: Mapping[str, Transfer], resolved: Mapping[str, Transfer]
+    tasks: Iterable[Billed], held: Mapping[str, _Held], resolved: Mapping[str, _Resolved]
 ) -> Iterator[Finding]:
     unclaimed = set(held)
     for task in tasks:
         unclaimed.discard(task.id)
         yield from _audit_task(task, held.get(task.id), resolved.get(task.id))
     for task_id in sorted(unclaimed):
-        yield Finding(row=held[task_id].id, problem="holds credits for a task that does not exist")
+        yield Finding(row=held[task_id].row, problem="holds credits for a task that does not exist")
 
 
-def _audit_task(task: Billed, hold: Transfer | None, end: Transfer | None) -> Iterator[Finding]:
+def _audit_task(task: Billed, hold: _Held | None, end: _Resolved | None) -> Iterator[Finding]:
     if hold is None:
         yield Finding(row=task.id, problem="the task has no hold")
         return
     if hold.amount != task.held or hold.account_id != task.account_id:
-        yield Finding(row=hold.id, problem="the hold is not the task's quote")
+        yield Finding(row=hold.row, problem="the hold is not the task's quote")
     if task.status in {Status.QUEUED, Status.RUNNING}:
         if end is not None:
-            yield Finding(row=end.id, problem=f"resolved, but the task is {task.status}")
+            yield Finding(row=end.row, problem=f"resolved, but the task is {task.status}")
         return
     if end is None:
-        yield Finding(row=hold.id, problem=f"the task is {task.status}, but its hold is not resolved")
+        yield Finding(row=hold.row, problem=f"the task is {task.status}, but its hold is not resolved")
         return
     succeeded = task.status is Status.SUCCEEDED
     if (end.kind is TransferKind.POST) is not succeeded:
-        yield Finding(row=end.id, problem=f"a {end.kind} for a task that is {task.status}")
+        yield Finding(row=end.row, problem=f"a {end.kind} for a task that is {task.status}")
     elif end.amount != task.charged:
-        yield Finding(row=end.id, problem=f"billed {end.amount}, but the task says {task.charged}")
+        yield Finding(row=end.row, problem=f"billed {end.amount}, but the task says {task.charged}")
 
 
 def _difference(stored: Account, recomputed: Account) -> str:
