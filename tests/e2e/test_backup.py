@@ -111,8 +111,8 @@ def chosen(copies: Sequence[Copy]) -> list[Copy]:
 
 async def check_restored(service: Service, key: str, copy: Copy, open_: Callable[[], Any]) -> str:
     """See that a restored installation is whole, goes on, and ends everything once; say what it did."""
-    verified = json.loads(service.run("ledger", "verify", "--json").stdout)
-    assert verified["ok"], verified
+    verified = await asyncio.to_thread(service.run, "ledger", "verify", "--json")
+    assert json.loads(verified.stdout)["ok"], verified
     async with opened(open_) as store:
         known = {task.id: task for task in await all_tasks(store)}
     assert copy.acknowledged <= set(known), "what was acknowledged before is in the copy"

@@ -157,7 +157,10 @@ def test_an_operator_sees_a_failure_and_has_it_delivered_again(
     assert replayed.returncode == 0, replayed.stderr
     assert again["webhook-id"] == event
     assert Webhook(secret).verify(body, again)["data"]["task_id"] == task_id
-    assert [this["status"] for this in listed["tries"]] == [500, 200]
+    # On a busy machine its own time may have come before the operator's command.
+    statuses = [this["status"] for this in listed["tries"]]
+    assert statuses[0] == 500
+    assert set(statuses[1:]) == {200}
 
 
 def _until_delivered(service: Service, event: str) -> Any:  # noqa: ANN401
