@@ -43,10 +43,13 @@ class LocalBlobs:
         self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._durable: set[str] = set()  # blobs that this process has brought to the disk
 
-    def sweep(self) -> None:
-        """Remove copies that a dead process left half-made; for whoever has the directory alone."""
+    def sweep(self, *, untouched_for: timedelta) -> None:
+        """Remove copies that a dead process left half-made: nobody has written to them for so long."""
+        until = _nanoseconds(self._now() - untouched_for)
         for leftover in self._partial.iterdir():
-            leftover.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if leftover.stat().st_mtime_ns <= until:
+                    leftover.unlink()
 
     async def keep(self, path: Path) -> Blob:
         return await asyncio.to_thread(self._keep, path)

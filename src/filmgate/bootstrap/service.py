@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from filmgate.media.intake import SafeIntake
 from filmgate.net.addresses import Fence
 from filmgate.net.client import SafeClient
 from filmgate.ports import Backend, Ports
+from filmgate.ports.blobs import GRACE
 from filmgate.ports.cluster import Cluster
 from filmgate.ports.dispatch import Dispatch
 from filmgate.ports.signals import Signals
@@ -95,7 +97,7 @@ async def _alone(stack: AsyncExitStack, store: SqliteStore, wired: Wired, spool:
     hub, dispatch = Hub(), EmbeddedDispatch()
     ports = wired(hub, dispatch)
     if isinstance(ports.blobs, LocalBlobs):
-        ports.blobs.sweep()  # the store's lock says that nobody else is at them
+        ports.blobs.sweep(untouched_for=timedelta())  # the store's lock says that nobody else is at them
 
     def wake() -> None:
         hub.tell_everyone()
@@ -114,6 +116,8 @@ async def _among_others(
     signals = Broadcast(cluster, Hub())
     dispatch = SharedDispatch(cluster, slots=slots)
     ports = wired(signals, dispatch)
+    if isinstance(ports.blobs, LocalBlobs):
+        ports.blobs.sweep(untouched_for=GRACE)
     await stack.enter_async_context(meanwhile(signals.run(), name="signals"))
     stack.push_async_callback(dispatch.stop)
     await stack.enter_async_context(meanwhile(dispatch.run(ports), name="dispatch"))

@@ -113,9 +113,17 @@ async def test_what_a_dead_process_left_half_made_is_swept_and_blobs_stay(
 ) -> None:
     blobs = LocalBlobs(tmp_path / "blobs")
     blob = await blobs.keep(source)
-    (tmp_path / "blobs" / "partial" / "tmp123").write_bytes(b"half a fi")
+    half, other = (tmp_path / "blobs" / "partial" / name for name in ("tmp123", "tmp456"))
+    half.write_bytes(b"half a fi")
+    other.write_bytes(b"somebody is")
+    an_hour_ago = other.stat().st_mtime_ns - 3_601 * 10**9
+    os.utime(half, ns=(an_hour_ago, an_hour_ago))
 
-    LocalBlobs(tmp_path / "blobs").sweep()
+    LocalBlobs(tmp_path / "blobs").sweep(untouched_for=timedelta(hours=1))
+
+    assert files_in(tmp_path / "blobs") == [f"{blob.id[:2]}/{blob.id}", "partial/tmp456"]
+
+    LocalBlobs(tmp_path / "blobs").sweep(untouched_for=timedelta())
 
     assert files_in(tmp_path / "blobs") == [f"{blob.id[:2]}/{blob.id}"]
 
