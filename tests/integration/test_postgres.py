@@ -27,7 +27,7 @@ from filmgate.core.ledger import Account
 from filmgate.core.task import Phase, Status, Task
 from filmgate.ports.store import Committed, DeliveryQuery, Refused, Replayed, Store
 from filmgate.ports.store import Outcome as Answer
-from filmgate.store.postgres import PostgresStore
+from filmgate.store.postgres import PostgresStore, connection, open_store
 from filmgate.store.postgres.connection import Database
 from filmgate.store.sqlite import SqliteStore
 from tests.fakes import NOON, an_output
@@ -475,6 +475,20 @@ class Load:
             else:
                 self.answered_at = time.monotonic()
                 return answer
+
+
+async def test_a_start_without_an_answer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def say_nothing(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(connection, "CONNECT_S", 0.2)
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+
+    with pytest.raises(StoreUnavailable, match="database: it does not answer"):
+        await open_store(f"postgresql://filmgate@127.0.0.1:{port}/filmgate", limits=Limits())
+
+    silent.close()
 
 
 async def test_a_server_that_is_killed_under_load_loses_nothing_and_doubles_nothing(

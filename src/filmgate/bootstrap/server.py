@@ -22,7 +22,7 @@ from filmgate.api.web import Web
 from filmgate.bootstrap.service import Service, running
 from filmgate.bootstrap.supervisor import Ready, Role, supervise
 from filmgate.bootstrap.webhooks import delivering
-from filmgate.bootstrap.worker import work
+from filmgate.bootstrap.worker import work_here
 from filmgate.core.errors import InvalidSettings
 from filmgate.ports.signals import KEYS
 from filmgate.settings import Settings
@@ -77,7 +77,7 @@ def serve_in_many(settings: Settings, listener: socket.socket, announce: Announc
         serve_here(alone, listener, lambda serving: ready(asdict(serving)))
 
     def run_tasks(ready: Ready) -> None:
-        work(settings, lambda: ready({}))
+        work_here(settings, lambda: ready({}))
 
     roles: list[Role] = [*repeat(serve_one, settings.processes), *repeat(run_tasks, settings.run)]
 

@@ -16,9 +16,14 @@ log = structlog.get_logger("filmgate")
 def work(settings: Settings, announce: Callable[[], None]) -> None:
     """Run tasks until SIGTERM or SIGINT; `announce` is called once that has begun."""
     settings.check_sharing(shared=True)
+    work_here(settings, announce)
+    log.info("stopped")
+
+
+def work_here(settings: Settings, announce: Callable[[], None]) -> None:
+    """Run tasks in this process."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings, announce))
-    log.info("stopped")
 
 
 async def _work(settings: Settings, announce: Callable[[], None]) -> None:

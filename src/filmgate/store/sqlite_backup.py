@@ -70,9 +70,9 @@ def back_up(directory: Path, target: Path, *, tell: Tell) -> Manifest:
         beside.touch(mode=0o600)
         beside.write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
         for path, place in ((copy, target), (beside, target.with_name(f"{target.name}.json"))):
-            _sync(path)
+            sync(path)
             path.replace(place)
-        _sync(target.parent)
+        sync(target.parent)
     return manifest
 
 
@@ -119,7 +119,8 @@ _TABLES: Final = """
 """
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Return once a file, or the names in a directory, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from filmgate.bootstrap import beside
 from filmgate.bootstrap.checkup import stored
 from filmgate.bootstrap.checkup.finding import Finding, State, spelt
 from filmgate.bootstrap.checkup.machine import CLOCK_SLACK, Clocks, clock
@@ -48,22 +47,11 @@ async def look(settings: Settings, url: str, began: Clocks, *, deep: bool) -> As
     yield workers(seen)
     yield duties(seen)
     try:
-        async for finding in _stored(settings, seen, began, deep=deep):
+        served = any(worker.lives for worker in seen.workers)
+        async for finding in stored.look(settings, began, served=served, deep=deep):
             yield finding
     except (FilmgateError, OSError) as error:
         yield Finding(check="database", state=State.WRONG, said=f"it cannot be read: {error}")
-
-
-async def _stored(settings: Settings, seen: "Survey", began: Clocks, *, deep: bool) -> AsyncIterator[Finding]:
-    served = any(worker.lives for worker in seen.workers)
-    async with beside(settings) as ports:
-        yield clock(began, await stored.newest(ports))
-        yield await stored.files(ports, deep=deep)
-        standing = await ports.store.standing()
-        deadline = timedelta(seconds=settings.task_deadline_s)
-        yield stored.tasks(standing, served=served, deadline=deadline)
-        yield stored.webhooks(standing)
-        yield await stored.ledger(ports)
 
 
 # --- the server -----------------------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Final
 
 import apsw
 
-from filmgate.bootstrap import beside
 from filmgate.bootstrap.checkup import stored
 from filmgate.bootstrap.checkup.finding import Finding, State
 from filmgate.bootstrap.checkup.machine import Clocks, clock
@@ -43,14 +41,8 @@ async def _look(settings: Settings, began: Clocks, *, deep: bool) -> AsyncIterat
         return
     if deep:
         yield await asyncio.to_thread(_file, settings)
-    async with beside(settings) as ports:
-        yield clock(began, await stored.newest(ports))
-        yield await stored.files(ports, deep=deep)
-        standing = await ports.store.standing()
-        deadline = timedelta(seconds=settings.task_deadline_s)
-        yield stored.tasks(standing, served=served, deadline=deadline)
-        yield stored.webhooks(standing)
-        yield await stored.ledger(ports)
+    async for finding in stored.look(settings, began, served=served, deep=deep):
+        yield finding
 
 
 def _schema(schema: int, *, served: bool) -> Finding:

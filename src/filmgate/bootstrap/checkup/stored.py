@@ -6,19 +6,32 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from filmgate.bootstrap import beside
 from filmgate.bootstrap.checkup.finding import Finding, State, spelt
-from filmgate.bootstrap.checkup.machine import CLOCK_SLACK
+from filmgate.bootstrap.checkup.machine import CLOCK_SLACK, Clocks, clock
 from filmgate.core.errors import StoreUnavailable
 from filmgate.core.ledger import audit
 from filmgate.core.task import Task
 from filmgate.ports import Ports
 from filmgate.ports.blobs import GRACE, Reader
 from filmgate.ports.store import Standing, TaskQuery
+from filmgate.settings import Settings
 
 SAMPLE: Final = 20  # tasks whose files are looked at, unless it is all of them
 PAGE: Final = 500
 CHUNK_BYTES: Final = 1 << 20
 STILL: Final = timedelta(hours=1)  # that long without a change is worth a look
+
+
+async def look(settings: Settings, began: Clocks, *, served: bool, deep: bool) -> AsyncIterator[Finding]:
+    """Yield what is found; `served` says whether somebody runs tasks."""
+    async with beside(settings) as ports:
+        yield clock(began, await newest(ports))
+        yield await files(ports, deep=deep)
+        standing = await ports.store.standing()
+        yield tasks(standing, served=served, deadline=timedelta(seconds=settings.task_deadline_s))
+        yield webhooks(standing)
+        yield await ledger(ports)
 
 
 async def newest(ports: Ports) -> datetime | None:

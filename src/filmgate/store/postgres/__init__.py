@@ -48,7 +48,7 @@ from filmgate.store import rows
 from filmgate.store.postgres.admission import admit
 from filmgate.store.postgres.books import Ledger
 from filmgate.store.postgres.cluster import PostgresCluster
-from filmgate.store.postgres.connection import Database
+from filmgate.store.postgres.connection import Database, reason
 from filmgate.store.postgres.document import document_of
 from filmgate.store.postgres.lane import Lane
 from filmgate.store.postgres.schema import migrate
@@ -77,7 +77,7 @@ async def open_store(url: str, *, limits: Limits) -> "tuple[PostgresStore, Postg
         await migrate(database)
     except StoreUnavailable as error:
         # Whoever starts this is who can mend it: say what it was.
-        raise StoreUnavailable(f"database: {error.__cause__ or error}") from error
+        raise StoreUnavailable(f"database: {reason(error)}") from error
     return PostgresStore(database, limits=limits), PostgresCluster(database)
 
 
@@ -114,9 +114,8 @@ class PostgresStore:
 
     async def _save(self, orders: Sequence["_Order"]) -> Sequence[Outcome | Exception]:
         """Do all in one transaction; what one change does wrong must not undo its neighbours."""
-        in_order = sorted(
-            orders, key=lambda order: order.queue
-        )  # as every process does: nobody waits in a circle
+        # As every process does, so that nobody waits in a circle.
+        in_order = sorted(orders, key=lambda order: order.queue)
         try:
             found = await self._db.fetch(
                 "SELECT * FROM commit_changes_v1($1, $2)",

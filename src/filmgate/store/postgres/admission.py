@@ -9,6 +9,7 @@ import asyncpg
 
 from filmgate.core import rate
 from filmgate.core.admission import Head, Limits, choose
+from filmgate.ports.cluster import LEASE_S
 from filmgate.store.postgres.connection import Database
 
 LOCK: Final = 7_305_081_440  # the same as in submit_v1
@@ -32,6 +33,7 @@ async def admit(database: Database, limits: Limits, *, stamp: int) -> list[str]:
                 limits.provider_may_start(one, free=ANY_NUMBER, free_at=providers.get(one, 0), at=stamp)
                 for one in limits.provider_slots
             ],
+            LEASE_S,
         )
         chosen = list(_choose(found, limits, stamp=stamp))
         if not chosen:
@@ -111,7 +113,7 @@ _CANDIDATES: Final = """
     WITH RECURSIVE provider (name, free) AS (
         SELECT name, least(asked.may_start, coalesce(asked.slots, (
             SELECT sum((workers.slots ->> name)::integer) FROM workers
-            WHERE beat_at > clock_timestamp() - interval '20 s'
+            WHERE beat_at > clock_timestamp() - $5 * interval '1 s'
         ), 0) - (SELECT count(*) FROM attempts WHERE provider = name AND closed_at IS NULL))
         FROM unnest($1::text[], $2::integer[], $4::integer[]) AS asked (name, slots, may_start)
     ),

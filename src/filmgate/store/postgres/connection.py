@@ -66,11 +66,6 @@ class Database:
                 raise self._lost(error) from error
             return found
 
-    async def row(self, query: str, *args: object) -> asyncpg.Record | None:
-        """Run one statement, and return its first row."""
-        found = await self.fetch(query, *args)
-        return found[0] if found else None
-
     async def read(self, query: str, *args: object) -> Sequence[asyncpg.Record]:
         """Run one statement that changes nothing: once more, should its connection have died unnoticed."""
         try:
@@ -142,7 +137,7 @@ class Database:
 
     def _take(self) -> asyncpg.Connection | None:
         while self._free:
-            connection = self._free.pop()  # the last one used: the others may rest, and time out
+            connection = self._free.pop()  # the last one used: the likeliest to be alive
             if not connection.is_closed():
                 return connection
         return None
@@ -159,3 +154,8 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     failed = StoreUnavailable("the database cannot be reached or is too busy; try again")
     failed.__cause__ = error
     return failed
+
+
+def reason(error: StoreUnavailable) -> str:
+    """Return what went wrong, for whoever can mend it."""
+    return str(error.__cause__ or error) or "it does not answer"

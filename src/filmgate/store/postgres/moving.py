@@ -7,7 +7,6 @@ only then does SQLite's file give way to one that every Filmgate refuses to open
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +22,7 @@ from filmgate.store.postgres.connection import CONNECT_S, Database
 from filmgate.store.postgres.copying import LONG_S, TABLES, CannotMove, Tell, check_books, fill
 from filmgate.store.postgres.schema import migrate
 from filmgate.store.sqlite import DATABASE, SqliteStore
+from filmgate.store.sqlite_backup import sync
 
 KEPT: Final = f"{DATABASE}.moved"
 NEVER: Final = 1_000_000_000  # the oldest code that may open what is left in the database's place
@@ -171,12 +171,12 @@ def _giving_way(directory: Path) -> Iterator[Callable[[], None]]:
         nonlocal given_way
         closed.replace(path)
         given_way = True
-        _sync(directory)
+        sync(directory)
 
     try:
         _make_closed(closed)
         kept.hardlink_to(path)
-        _sync(directory)
+        sync(directory)
         yield give_way
     finally:
         if not given_way:
@@ -189,11 +189,3 @@ def _make_closed(path: Path) -> None:
         path.chmod(0o600)
         db.execute("CREATE TABLE schema_versions (version INTEGER, oldest_code INTEGER, applied_at INTEGER)")
         db.execute("INSERT INTO schema_versions VALUES (1, ?, ?)", (NEVER, time.time_ns() // 1_000))
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

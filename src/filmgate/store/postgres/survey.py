@@ -9,7 +9,7 @@ import msgspec
 
 from filmgate.core.errors import StoreUnavailable
 from filmgate.ports.cluster import LEASE_S
-from filmgate.store.postgres.connection import POOL, Database
+from filmgate.store.postgres.connection import POOL, Database, reason
 from filmgate.store.postgres.schema import version_of
 
 OLDEST: Final = 14  # of PostgreSQL, that we know to work
@@ -78,7 +78,7 @@ async def survey(url: str, *, code: int) -> Survey:
         waiting = {provider: int(count) for provider, count in await database.read(_WAITING)}
         return Survey(server=server, schema=schema, workers=workers, duties=duties, waiting=waiting)
     except StoreUnavailable as error:
-        raise StoreUnavailable(str(error.__cause__ or error) or type(error.__cause__).__name__) from error
+        raise StoreUnavailable(reason(error)) from error
     finally:
         await database.close()
 
