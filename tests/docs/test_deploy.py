@@ -1,11 +1,14 @@
 """Holds the files in deploy/ to what the service understands, and runs of them what can be run here."""
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ import yaml  # type: ignore[import-untyped]
 from filmgate import cli
 from filmgate.settings import Settings, load
 from filmgate.store.postgres import schema
-from tests.e2e.service import Service, free_port, serving
+from tests.e2e.service import Service, Worker, free_port, serving
 from tests.postgres import Server
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,13 @@ DEPLOY = ROOT / "deploy"
 MANIFESTS = DEPLOY / "kubernetes"
 OURS = "filmgate"  # our own image
 CLOSES_WITHIN_S = 7  # to let go of tasks, and close, once the last request has ended
+
+
+def wait_until(true: Callable[[], bool], *, within_s: float) -> None:
+    until = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 # --- what the files say ---------------------------------------------------------------------------
@@ -200,6 +210,33 @@ def test_probes_ask_for_paths_that_there_are(service: Service) -> None:
     waits_s = container["startupProbe"]["periodSeconds"] * container["startupProbe"]["failureThreshold"]
     assert waits_s > schema._MINUTES  # else a long migration is killed, and begun anew, for ever
     assert container["ports"][0]["containerPort"] == Settings().port == int(dockerfile("EXPOSE")[0])
+
+
+def test_a_worker_that_stands_still_is_found_out(migrated: str, tmp_path: Path) -> None:
+    probe = pods()["worker"]["containers"][0]["livenessProbe"]["exec"]["command"]
+    assert services()["worker"]["healthcheck"]["test"] == ["CMD-SHELL", probe[-1]]
+
+    def lives() -> bool:
+        look = [*probe[:-1], probe[-1].replace("/data", f"{tmp_path}/data")]
+        return subprocess.run(look, check=False).returncode == 0
+
+    def silent_for_a_minute() -> None:
+        (file,) = (tmp_path / "data").glob("work/*/alive")
+        os.utime(file, times=(time.time() - 61,) * 2)
+
+    worker = Worker(tmp_path / "data", database=migrated, capabilities="sandbox")
+    worker.start()
+    wait_until(lives, within_s=30)
+    silent_for_a_minute()
+    wait_until(lives, within_s=30)
+    os.kill(worker.pid, signal.SIGSTOP)
+    silent_for_a_minute()
+    assert not lives()
+    os.kill(worker.pid, signal.SIGCONT)
+    wait_until(lives, within_s=30)
+
+    assert worker.stop() == 0
+    assert not lives()
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])

@@ -36,6 +36,8 @@ from filmgate.webhooks.sender import SafeSender
 
 WORK: Final = "work"  # a directory for each process, gone with it
 LOCK: Final = "lock"
+ALIVE: Final = "alive"  # a file that is touched for as long as the process does anything
+ALIVE_EVERY_S: Final = 5.0
 THREADS: Final = 32
 
 
@@ -61,6 +63,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         opened = await open_store(settings, serving=True)
         stack.push_async_callback(opened.store.close)
         own = stack.enter_context(_own_directory(settings.data / WORK))
+        await stack.enter_async_context(meanwhile(_show_life(own / ALIVE), name="life"))
         providers = _build_providers(settings, own / "scratch")
         runs = settings.runs
         for name, backend in providers.items():
@@ -123,6 +126,14 @@ async def _among_others(
     await stack.enter_async_context(meanwhile(dispatch.run(ports), name="dispatch"))
     who = dispatch.born_as
     return Service(ports=ports, spool=spool, on_duty=lambda duty, work: on_duty(cluster, duty, who, work))
+
+
+async def _show_life(file: Path) -> None:
+    """Say that the event loop turns, to whoever looks after a process that listens nowhere."""
+    while True:
+        with suppress(OSError):  # a full disk is not death
+            file.touch()  # noqa: ASYNC240  (microseconds; a thread would say nothing of this loop)
+        await asyncio.sleep(ALIVE_EVERY_S)
 
 
 @asynccontextmanager
