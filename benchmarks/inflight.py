@@ -8,13 +8,14 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.bench import Bench, a_film
+from benchmarks.bench import Bench
 from benchmarks.databases import POSTGRES
 from benchmarks.figures import BenchmarkFailed, Figure, Report, Target
-from benchmarks.load import NUMBER, Load, generator, request
+from benchmarks.load import generator
 from benchmarks.processes import resident_mb
 from benchmarks.providers.upstream import INTERVAL_S, Seen
 from benchmarks.service import FAR_MODEL, Service
+from benchmarks.submit import submission, submit_all
 from filmgate.providers.sandbox import CLIP
 
 TASKS: Final = 2_000
@@ -69,10 +70,11 @@ def _run(bench: Bench, store: str, n: int) -> _Run:
         (key,) = service.new_keys()
         service.settle()
         before_mb = resident_mb(service.pid)
-        _submit(bench, service, key)
+        with generator(bench.load_core) as load:
+            submit_all(load, service, submission(key, "a small boat", FAR_MODEL), tasks=TASKS)
         cores, database_cores = _while_all_run(service)
         kib = (resident_mb(service.pid) - before_mb) * 1e6 / 1024 / TASKS
-        _wait(service)
+        service.until("SELECT count(*) = 0 FROM jobs", within_s=OVER_WITHIN_S)
         service.stop()
         service.check(tasks=TASKS)
         ended = dict(service.database.rows("SELECT task_id, at FROM events WHERE status = 'succeeded'"))
@@ -80,41 +82,16 @@ def _run(bench: Bench, store: str, n: int) -> _Run:
     return _Run(lags_s=lags_s, polls=polls, cores=cores, database_cores=database_cores, kib=kib)
 
 
-def _submit(bench: Bench, service: Service, key: str) -> None:
-    body = {**a_film("a small boat", FAR_MODEL), "out_task_id": f"bench-{NUMBER.decode()}"}
-    with generator(bench.load_core) as load:
-        load.run(
-            Load(
-                port=service.port,
-                requests=(request("POST", "/v1/tasks/submit", key=key, body=body),),
-                connections=32,
-                contains=b'"task_id"',
-                answers=TASKS,
-            )
-        )
-
-
 def _while_all_run(service: Service) -> tuple[float, float]:
     """Return the cores that the service, and PostgreSQL, keep busy while all tasks run."""
-    deadline = time.perf_counter() + LEAST_S - QUIET_S
-    while service.ask("SELECT count(*) FROM attempts WHERE remote_id IS NOT NULL") < TASKS:
-        if time.perf_counter() > deadline:
-            raise BenchmarkFailed(f"{TASKS} tasks do not run at a time")
-        time.sleep(0.2)
+    all_run = f"SELECT count(*) = {TASKS:d} FROM attempts WHERE remote_id IS NOT NULL"  # noqa: S608
+    service.until(all_run, within_s=LEAST_S - QUIET_S)
     cpu_s, database_cpu_s = service.cpu_s(), service.database.cpu_s()
     time.sleep(QUIET_S)
     busy = (service.cpu_s() - cpu_s) / QUIET_S, (service.database.cpu_s() - database_cpu_s) / QUIET_S
     if service.ask("SELECT count(*) FROM tasks WHERE status <> 'running'"):
         raise BenchmarkFailed("some tasks ended before all were counted")
     return busy
-
-
-def _wait(service: Service) -> None:
-    deadline = time.perf_counter() + OVER_WITHIN_S
-    while service.ask("SELECT count(*) FROM jobs"):
-        if time.perf_counter() > deadline:
-            raise BenchmarkFailed(f"the tasks have not ended after {OVER_WITHIN_S:g} s")
-        time.sleep(0.5)
 
 
 def _compared(report: Path, ended: Mapping[str, int]) -> tuple[list[float], float]:

@@ -1,6 +1,6 @@
 """How fast a client learns how its task stands, beside the fastest that this server can answer at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.bench import Bench, Costed, a_film, costed, generator_use, per_cpu_s
 from benchmarks.client import Client
@@ -80,21 +80,24 @@ def _kinds(client: Client, status: str, constants: Iterator[str]) -> dict[str, t
 def _pair(
     load: Generator, service: Service, key: str, asked: list[str], constant: str
 ) -> tuple[Costed, Costed]:
-    runs = [
-        costed(
-            load,
-            service,
-            Load(
-                port=service.port,
-                requests=tuple(request("GET", path, key=key) for path in paths),
-                connections=CALLERS,
-                contains=b"status",
-                seconds=SECONDS,
-            ),
-        )
-        for paths in (asked, [constant])
-    ]
-    return runs[0], runs[1]
+    return polled(load, service, key, asked), polled(load, service, key, [constant])
+
+
+def polled(
+    load: Generator, service: Service, key: str, paths: Sequence[str], *, seconds: float = SECONDS
+) -> Costed:
+    """Have `CALLERS` ask for `paths`, each for one of them, and return what that cost."""
+    return costed(
+        load,
+        service,
+        Load(
+            port=service.port,
+            requests=tuple(request("GET", path, key=key) for path in paths),
+            connections=CALLERS,
+            contains=b"status",
+            seconds=seconds,
+        ),
+    )
 
 
 def _figures(store: str, kind: str, pairs: list[tuple[Costed, Costed]]) -> list[Figure]:

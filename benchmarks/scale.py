@@ -1,23 +1,22 @@
 """What more processes bring, on PostgreSQL: of those that run tasks, and of those that answer HTTP."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.bench import Bench, Costed, a_film, costed
+from benchmarks.bench import Bench, Costed, a_film
 from benchmarks.client import Client
 from benchmarks.databases import POSTGRES
-from benchmarks.figures import BenchmarkFailed, Figure, Report, Skipped, Target
-from benchmarks.load import Generator, Load, generator, request
+from benchmarks.figures import Figure, Report, Skipped, Target
+from benchmarks.load import Generator, generator
+from benchmarks.poll import CALLERS, polled
 from benchmarks.service import Service
-from benchmarks.submit import MOST_WAITING, submission
+from benchmarks.submit import MOST_WAITING, submission, submit_all
 
 WORKERS: Final = (1, 2, 4)
 SLOTS: Final = 40  # of each worker
 TAKES_S: Final = 1
 WAVES: Final = 5
-CALLERS: Final = 64
 POLL_S: Final = 1.0
 WITHIN_S: Final = 120.0
 
@@ -50,6 +49,12 @@ def measure(bench: Bench) -> Report:
     return Report(name="scale", how=HOW.format(cores=len(bench.two_cores)), figures=figures)
 
 
+def _service(bench: Bench, name: str, settings: Mapping[str, object]) -> Service:
+    """Return a service on PostgreSQL that is yet to be started, with all processes on the same cores."""
+    cores = bench.two_cores
+    return bench.service(name, store=POSTGRES, cores=cores, database_cores=cores, settings=settings)
+
+
 # --- workers ------------------------------------------------------------------------------------
 
 
@@ -68,13 +73,7 @@ def _work(bench: Bench, load: Generator, n: int, ran: dict[int, list[_Ran]]) -> 
         "account_queue": MOST_WAITING,
         "providers__sandbox__slots": most,
     }
-    with bench.service(
-        f"scale-{n}",
-        store=POSTGRES,
-        cores=bench.two_cores,
-        database_cores=bench.two_cores,
-        settings=settings,
-    ) as service:
+    with _service(bench, f"scale-{n}", settings) as service:
         (key,) = service.new_keys()
         text = submission(key, f"#slow={TAKES_S} a small boat")
         submitted = 0
@@ -83,18 +82,10 @@ def _work(bench: Bench, load: Generator, n: int, ran: dict[int, list[_Ran]]) -> 
                 service.start_worker(capabilities="sandbox", providers__sandbox__slots=SLOTS)
             tasks = SLOTS * WAVES * count
             cpu_s, database_cpu_s = service.cpu_s(), service.database.cpu_s()
-            load.run(
-                Load(
-                    port=service.port,
-                    requests=(text,),
-                    connections=32,
-                    contains=b'"task_id"',
-                    answers=tasks,
-                    first=submitted,
-                )
-            )
+            submit_all(load, service, text, tasks=tasks, first=submitted)
             submitted += tasks
-            _wait(service, submitted)
+            ended = f"SELECT count(*) = {submitted:d} FROM tasks WHERE status = 'succeeded'"  # noqa: S608
+            service.until(ended, within_s=WITHIN_S)
             ran[count].append(
                 _Ran(
                     per_s=tasks / _took_s(service, tasks),
@@ -104,14 +95,6 @@ def _work(bench: Bench, load: Generator, n: int, ran: dict[int, list[_Ran]]) -> 
             )
         service.stop()
         service.check(tasks=submitted)
-
-
-def _wait(service: Service, tasks: int) -> None:
-    deadline = time.perf_counter() + WITHIN_S
-    while service.ask("SELECT count(*) FROM tasks WHERE status = 'succeeded'") < tasks:
-        if time.perf_counter() > deadline:
-            raise BenchmarkFailed(f"the tasks have not ended after {WITHIN_S:g} s")
-        time.sleep(0.2)
 
 
 def _took_s(service: Service, tasks: int) -> float:
@@ -157,32 +140,12 @@ def _worker_figures(ran: dict[int, list[_Ran]]) -> list[Figure]:
 
 def _poll(bench: Bench, load: Generator, count: int) -> list[Costed]:
     settings = {"run": False, "processes": count, "account_concurrency": CALLERS}
-    with bench.service(
-        f"scale-api-{count}",
-        store=POSTGRES,
-        cores=bench.two_cores,
-        database_cores=bench.two_cores,
-        settings=settings,
-    ) as service:
+    with _service(bench, f"scale-api-{count}", settings) as service:
         (key,) = service.new_keys()
         client = Client(service, key)
         tasks = [client.submit(a_film("a small boat", "sandbox")) for _ in range(CALLERS)]
-        runs = [
-            costed(
-                load,
-                service,
-                Load(
-                    port=service.port,
-                    requests=tuple(
-                        request("GET", f"/v1/tasks/query?task_id={one}", key=key) for one in tasks
-                    ),
-                    connections=CALLERS,
-                    contains=b"status",
-                    seconds=POLL_S,
-                ),
-            )
-            for _ in range(bench.rounds)
-        ]
+        paths = [f"/v1/tasks/query?task_id={one}" for one in tasks]
+        runs = [polled(load, service, key, paths, seconds=POLL_S) for _ in range(bench.rounds)]
         service.stop()
         service.check(tasks=CALLERS)
     return runs

@@ -194,6 +194,14 @@ class Service:
         """Return the one value that `statement` selects from the database."""
         return self.database.rows(statement)[0][0]
 
+    def until(self, statement: str, *, within_s: float) -> None:
+        """Return once `statement` selects true; fail if that takes longer."""
+        deadline = time.perf_counter() + within_s
+        while not self.ask(statement):
+            if time.perf_counter() > deadline:
+                raise BenchmarkFailed(f"it did not come to this within {within_s:g} s: {statement}")
+            time.sleep(0.2)
+
     def check(self, *, tasks: int) -> None:
         """Fail unless every task that was accepted is there, and the books are right."""
         stored = self.ask("SELECT count(*) FROM tasks")

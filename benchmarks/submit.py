@@ -4,7 +4,7 @@ from benchmarks.bench import Bench, Costed, a_film, costed, generator_use, per_c
 from benchmarks.databases import POSTGRES, SQLITE
 from benchmarks.figures import Figure, Report, Target
 from benchmarks.load import NUMBER, Generator, Load, generator, request
-from benchmarks.service import MODEL
+from benchmarks.service import MODEL, Service
 
 SECONDS = 1.2
 # Callers, and the accounts that they share among them.
@@ -70,9 +70,23 @@ def _round(
         service.check(tasks=accepted)
 
 
-def submission(key: str, prompt: str) -> bytes:
+def submit_all(load: Generator, service: Service, text: bytes, *, tasks: int, first: int = 0) -> None:
+    """Have a submission sent so many times, as fast as 32 callers can; `first` is the first number."""
+    load.run(
+        Load(
+            port=service.port,
+            requests=(text,),
+            connections=32,
+            contains=b'"task_id"',
+            answers=tasks,
+            first=first,
+        )
+    )
+
+
+def submission(key: str, prompt: str, model: str = MODEL) -> bytes:
     """Return a submission that is another task each time it is sent."""
-    body = {**a_film(prompt, MODEL), "out_task_id": f"bench-{NUMBER.decode()}"}
+    body = {**a_film(prompt, model), "out_task_id": f"bench-{NUMBER.decode()}"}
     return request("POST", "/v1/tasks/submit", key=key, body=body)
 
 
