@@ -22,6 +22,7 @@ import httpx2
 import pytest
 
 from filmgate.bootstrap.supervisor import QUICK_S
+from filmgate.ports.cluster import LEASE_S
 from filmgate.store.rows import micros
 from tests.e2e.clients import (
     CATALOGUE,
@@ -333,6 +334,29 @@ async def test_a_workers_tasks_go_on_elsewhere_at_once_when_it_stops_and_in_time
             await tables.until("SELECT count(*) = 0 FROM attempts WHERE outcome <> 'cancelled'")
         assert service.run("ledger", "verify").returncode == 0
     print(f"{len(tasks)} tasks: handed over in {handed_s:.2f} s, taken over from the dead in {taken_s:.1f} s")
+
+
+async def test_who_dies_and_is_started_again_goes_on_at_once(database: str, tmp_path: Path) -> None:
+    """Where it worked, it leaves its name; nobody has to wait until its lease is over."""
+    with together(tmp_path, database, workers=1, run=False) as (service, (worker,)):
+        key = service.new_key(credits_=CREDITS)
+        async with (
+            looking(database) as tables,
+            httpx2.AsyncClient(base_url=service.url, headers=bearer(key), timeout=30) as http,
+        ):
+            tasks = [await submit(http, "#slow=600 an era") for _ in range(3)]
+            await tables.until(f"SELECT count(*) = 3 {RUN_BY}", str(worker.pid), within_s=20)
+
+            worker.kill()
+            worker.start()
+            again_s = await tables.until(f"SELECT count(*) = 3 {RUN_BY}", str(worker.pid))
+
+            assert again_s < LEASE_S / 2
+            leases = {lease_no for (lease_no,) in await tables.rows("SELECT lease_no FROM tasks")}
+            assert leases == {FIRST_LEASE + 1}, "the dead can change nothing any more"
+            for task_id in tasks:
+                await http.post("/v1/tasks/cancel", json={"task_id": task_id})
+    print(f"going on {again_s:.2f} s after it was started again")
 
 
 # --- revoked ------------------------------------------------------------------------------------

@@ -36,6 +36,8 @@ from filmgate.webhooks.sender import SafeSender
 
 WORK: Final = "work"  # a directory for each process, gone with it
 LOCK: Final = "lock"
+NAME: Final = "name"  # what those who share a database call the process
+SPOOL: Final = "spool"
 ALIVE: Final = "alive"  # a file that is touched for as long as the process does anything
 ALIVE_EVERY_S: Final = 5.0
 THREADS: Final = 32
@@ -62,6 +64,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "filmgate-io"))
         opened = await open_store(settings, serving=True)
         stack.push_async_callback(opened.store.close)
+        dead = _swept(settings.data / WORK)
         own = stack.enter_context(_own_directory(settings.data / WORK))
         await stack.enter_async_context(meanwhile(_show_life(own / ALIVE), name="life"))
         providers = _build_providers(settings, own / "scratch")
@@ -70,9 +73,9 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
             if name in runs:
                 stack.push_async_callback(backend.provider.close)
                 await backend.provider.start()
-        spool = own / "spool"
-        spool.mkdir()
-        media = SafeIntake(SafeClient(Fence(settings.fetch_allow)), spool, fetch_s=settings.fetch_timeout_s)
+        (own / SPOOL).mkdir()
+        fetcher = SafeClient(Fence(settings.fetch_allow))
+        media = SafeIntake(fetcher, own / SPOOL, fetch_s=settings.fetch_timeout_s)
         stack.push_async_callback(media.close)
         clock = SystemClock()
         sender = SafeSender(SafeClient(Fence(settings.fetch_allow, https_only=True)), clock)
@@ -83,10 +86,12 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
 
         if opened.cluster is None:
             assert isinstance(opened.store, SqliteStore), "only SQLite is for one process"
-            service = await _alone(stack, opened.store, wired, spool)
+            service = await _alone(stack, opened.store, wired, own)
         else:
             slots = {name: limits(settings).provider_slots[name] for name in runs}
-            service = await _among_others(stack, opened.cluster, slots, wired, spool)
+            for name in dead:  # so that nobody waits until its lease is over
+                await opened.cluster.leave(name)
+            service = await _among_others(stack, opened.cluster, slots, wired, own)
         tidying = service.on_duty("janitor", lambda: Janitor(service.ports).run())
         await stack.enter_async_context(meanwhile(tidying, name="janitor"))
         yield service
@@ -95,7 +100,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
 Wired = Callable[[Signals, Dispatch], Ports]
 
 
-async def _alone(stack: AsyncExitStack, store: SqliteStore, wired: Wired, spool: Path) -> Service:
+async def _alone(stack: AsyncExitStack, store: SqliteStore, wired: Wired, own: Path) -> Service:
     """Be the one process that serves: what another has changed, a command, is told by the file."""
     hub, dispatch = Hub(), EmbeddedDispatch()
     ports = wired(hub, dispatch)
@@ -109,15 +114,16 @@ async def _alone(stack: AsyncExitStack, store: SqliteStore, wired: Wired, spool:
     store.watch(wake)
     stack.push_async_callback(dispatch.stop)
     await stack.enter_async_context(meanwhile(dispatch.run(ports), name="dispatch"))
-    return Service(ports=ports, spool=spool, on_duty=lambda _, work: work())
+    return Service(ports=ports, spool=own / SPOOL, on_duty=lambda _, work: work())
 
 
 async def _among_others(
-    stack: AsyncExitStack, cluster: Cluster, slots: Mapping[str, int], wired: Wired, spool: Path
+    stack: AsyncExitStack, cluster: Cluster, slots: Mapping[str, int], wired: Wired, own: Path
 ) -> Service:
     """Be one of several processes that share a database."""
     signals = Broadcast(cluster, Hub())
     dispatch = SharedDispatch(cluster, slots=slots)
+    (own / NAME).write_text(dispatch.born_as)
     ports = wired(signals, dispatch)
     if isinstance(ports.blobs, LocalBlobs):
         ports.blobs.sweep(untouched_for=GRACE)
@@ -125,7 +131,9 @@ async def _among_others(
     stack.push_async_callback(dispatch.stop)
     await stack.enter_async_context(meanwhile(dispatch.run(ports), name="dispatch"))
     who = dispatch.born_as
-    return Service(ports=ports, spool=spool, on_duty=lambda duty, work: on_duty(cluster, duty, who, work))
+    return Service(
+        ports=ports, spool=own / SPOOL, on_duty=lambda duty, work: on_duty(cluster, duty, who, work)
+    )
 
 
 async def _show_life(file: Path) -> None:
@@ -156,14 +164,22 @@ async def meanwhile(work: Coroutine[Any, Any, None], *, name: str) -> AsyncItera
             await worker
 
 
-@contextmanager
-def _own_directory(parent: Path) -> Iterator[Path]:
-    """Give this process a directory of its own, and remove those whose processes have died."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _swept(parent: Path) -> list[str]:
+    """Remove the directories of processes that have died, and return what they were called."""
+    names = []
     for left in parent.glob("[!.]*"):
         with suppress(OSError), (left / LOCK).open("r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (left / NAME).exists():
+                names.append((left / NAME).read_text())
             shutil.rmtree(left, ignore_errors=True)
+    return names
+
+
+@contextmanager
+def _own_directory(parent: Path) -> Iterator[Path]:
+    """Give this process a directory of its own."""
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=parent))
     with (new / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
