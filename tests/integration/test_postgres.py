@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import random
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -478,17 +479,12 @@ class Load:
 
 
 async def test_a_start_without_an_answer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def say_nothing(*_: object) -> None:
-        await asyncio.Event().wait()
-
     monkeypatch.setattr(connection, "CONNECT_S", 0.2)
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://filmgate@127.0.0.1:{silent.getsockname()[1]}/filmgate"
 
-    with pytest.raises(StoreUnavailable, match="database: it does not answer"):
-        await open_store(f"postgresql://filmgate@127.0.0.1:{port}/filmgate", limits=Limits())
-
-    silent.close()
+        with pytest.raises(StoreUnavailable, match="database: it does not answer"):
+            await open_store(url, limits=Limits())
 
 
 async def test_a_server_that_is_killed_under_load_loses_nothing_and_doubles_nothing(

@@ -131,6 +131,18 @@ def test_no_file_names_a_machine() -> None:
     assert not wrong, "a path of one machine, or a registry's address; pip's own settings say where to look"
 
 
+def test_nothing_is_taken_for_a_number_that_int_cannot_read() -> None:
+    """`isdigit` is true of a superscript two: `core.numbers.whole` reads what strangers wrote."""
+    found = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules("src")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"isdigit", "isnumeric"}
+    ]
+
+    assert not found
+
+
 def test_every_dependency_says_why() -> None:
     declared = lines_of_table("dependencies = [", "]") + lines_of_table("[dependency-groups]", "# ---")
     silent = [line for line in declared if re.match(r'\s+"', line) and not re.search(r'",\s+# \w', line)]

@@ -14,6 +14,7 @@ from filmgate.api.links import Links
 from filmgate.api.schema import is_data
 from filmgate.core.errors import InputInvalid, InputUnavailable, InvalidRequest
 from filmgate.core.generation import Media, MediaKind
+from filmgate.core.numbers import whole
 from filmgate.ports import Ports
 from filmgate.ports.blobs import Blob
 from filmgate.ports.media import Probed
@@ -81,10 +82,10 @@ async def _found(
 
 
 def _upload(reference: str, uploads: Sequence[Upload]) -> Path:
-    n = reference.removeprefix(UPLOAD).partition("/")[0]
-    if not (n.isascii() and n.isdigit() and int(n[:4]) < len(uploads)):
+    n = whole(reference.removeprefix(UPLOAD).partition("/")[0])
+    if n is None or n >= len(uploads):
         raise InputInvalid("names a file that the form does not have")
-    return uploads[int(n)].path
+    return uploads[n].path
 
 
 async def _own(ports: Ports, media: Media, blob: str) -> Media:

@@ -62,10 +62,10 @@ async def submit(
     """
     if order.callback_url is not None:
         check_callback(ports, order.callback_url)
-    media = order.generation.media
-    if media:
-        media = await take_inputs(ports, call, media, names=order.names, uploads=uploads)
-    generation = order.generation.with_media(media)
+    generation = order.generation
+    if generation.media:
+        media = await take_inputs(ports, call, generation.media, names=order.names, uploads=uploads)
+        generation = generation.with_media(media)
     if (lost := await _unheard(ports, call, order, generation)) is not None:
         _tell_once_more(call, lost)
         return lost, [*task_headers(lost), _REPLAYED]

@@ -10,6 +10,7 @@ from filmgate.api.answer import Headers
 from filmgate.api.call import Call
 from filmgate.api.wire import Disconnected
 from filmgate.core.errors import InvalidRequest
+from filmgate.core.numbers import whole
 from filmgate.core.task import Task
 from filmgate.ports import Ports
 from filmgate.service.manage_keys import check_still_good
@@ -33,9 +34,10 @@ def _asked(call: Call) -> tuple[int, bool]:
     """Return for how many seconds the caller would wait, and whether a header says so."""
     given = call.query.get("wait")
     if given:
-        if not (given.isascii() and given.isdigit() and len(given) < 10):  # noqa: PLR2004  (a number, not a text)
+        wanted_s = whole(given)
+        if wanted_s is None:
             raise InvalidRequest("wait: must be a whole number of seconds", param="wait")
-        return min(int(given), MOST_S), False
+        return min(wanted_s, MOST_S), False
     # Of a preference that is not understood, RFC 7240 says to ignore it.
     for preference in (call.header(b"prefer") or "").split(","):
         if wait := _WAIT.fullmatch(preference.strip().lower()):

@@ -16,6 +16,7 @@ from filmgate.api import strict_json
 from filmgate.api.call import Call
 from filmgate.api.forms import Multipart, Upload, decode_urlencoded
 from filmgate.core.errors import BodyTooLarge, InvalidRequest, RequestTimeout, UnsupportedMediaType
+from filmgate.core.numbers import whole
 
 JSON: Final = b"application/json"
 URLENCODED: Final = b"application/x-www-form-urlencoded"
@@ -120,8 +121,8 @@ async def _decoded(call: Call, most: int) -> dict[str, Any]:
 
 
 async def _pieces(call: Call, most: int) -> AsyncIterator[bytes]:
-    declared = call.header(b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > most:
+    declared = whole(call.header(b"content-length") or "")
+    if declared is not None and declared > most:
         raise _too_large(most)
     read = 0
     loop = asyncio.get_running_loop()

@@ -49,6 +49,7 @@ HOLD_S: Final = 30  # how long the server is asked to keep a question open
 POLL_S: Final = 1.0  # between questions that it answered at once
 SILENCE_S: Final = 45.0  # three heartbeats of a stream
 PAGE: Final = 100
+DIGITS: Final = 18  # of a length; Python refuses to read thousands
 NO_CONTENT: Final = 204
 NOT_FOUND: Final = 404
 
@@ -207,4 +208,4 @@ def _path(task_id: str) -> str:
 def _whole(headers: Mapping[str, str]) -> int | None:
     """Return the length of the whole file, of which this may be a part."""
     total = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length", "")
-    return int(total) if total.isdecimal() else None
+    return int(total) if total.isdecimal() and len(total) <= DIGITS else None

@@ -15,6 +15,7 @@ from filmgate.client.answers import Task, read_task
 from filmgate.client.errors import BadAnswer, FilmgateError, WebhookInvalid
 
 TOLERANCE_S: Final = 300
+DIGITS: Final = 18
 _PREFIX: Final = "whsec_"
 
 
@@ -58,7 +59,7 @@ def verify_webhook(body: bytes | str, headers: Headers, secret: str, *, now: flo
         )
     except KeyError as error:
         raise WebhookInvalid(f"the header {error.args[0]} is missing") from None
-    if not timestamp.isdecimal():
+    if not timestamp.isdecimal() or len(timestamp) > DIGITS:
         raise WebhookInvalid("webhook-timestamp is no number")
     if abs((time.time() if now is None else now) - int(timestamp)) > TOLERANCE_S:
         raise WebhookInvalid(f"it was signed more than {TOLERANCE_S // 60} minutes from now")

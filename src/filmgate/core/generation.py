@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from filmgate.core.errors import InvalidRequest
+from filmgate.core.numbers import whole
 
 
 class MediaKind(StrEnum):
@@ -155,14 +156,17 @@ def _within_bounds(width: int, height: int) -> tuple[int, int]:
     return tallest if width * tallest[1] < height * tallest[0] else (width, height)
 
 
+PAST_ANY_PICTURE: Final = 100_000  # pixels across
+
+
 def parse_size(size: str) -> tuple[int, int]:
     """Return (width, height) of a literal such as `1280x720`."""
-    width, by, height = size.lower().partition("x")
-    if not (by and width.isascii() and height.isascii() and width.isdigit() and height.isdigit()):
+    width, height = map(whole, size.lower().partition("x")[::2])
+    if width is None or height is None:
         raise InvalidRequest(f"size {size!r} is not of the form 1280x720", param="size")
-    if len(width) > 5 or len(height) > 5:  # noqa: PLR2004  (five digits: past any picture)
+    if max(width, height) >= PAST_ANY_PICTURE:
         raise InvalidRequest(f"size {size!r} is too large", param="size")
-    return int(width), int(height)
+    return width, height
 
 
 def ratio_of(width: int, height: int) -> str:

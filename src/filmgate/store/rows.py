@@ -47,6 +47,30 @@ def load_task(snapshot: str) -> Task:
     return _tasks.decode(snapshot)
 
 
+class KnownTasks:
+    """Tasks as they were last read: of one that has not changed since, its row need not say all again.
+
+    A row is asked for its snapshot, `CASE version WHEN` the known one's `THEN NULL`.
+    """
+
+    def __init__(self, *, most: int = 4_096) -> None:
+        """Know nothing yet, and never more than `most`."""
+        self._most = most
+        self._tasks: dict[str, Task] = {}
+
+    def of(self, task_id: str) -> Task | None:
+        """Return the task as it was last read, if it was."""
+        return self._tasks.get(task_id)
+
+    def keep(self, snapshot: str) -> Task:
+        """Return the task of a snapshot that was just read."""
+        task = load_task(snapshot)
+        if len(self._tasks) >= self._most:
+            self._tasks.clear()
+        self._tasks[task.id] = task
+        return task
+
+
 def dump_output(output: Output) -> str:
     """Return an output as JSON."""
     return _encoder.encode(output).decode()

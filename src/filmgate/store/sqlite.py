@@ -45,6 +45,7 @@ _log = structlog.get_logger(__name__)
 _GROUP: Final = 256  # changes in one commit: more would only make each of them wait
 _BUSY_MS: Final = 5_000
 _WATCH_S: Final = 0.2
+_TASK: Final = "SELECT CASE version WHEN ? THEN NULL ELSE snapshot END FROM tasks WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class SqliteStore:
         self._path = path
         self._lock = lock
         self._db = _connect(path)
+        self._known = rows.KnownTasks()
         self._secrets: dict[str, bytes] = {}
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._watch: tuple[asyncio.AbstractEventLoop, Callable[[], None]] | None = None
@@ -146,8 +148,11 @@ class SqliteStore:
 
     async def task(self, task_id: str) -> Task | None:
         """See the port."""
-        found = self._db.execute("SELECT snapshot FROM tasks WHERE id = ?", (task_id,)).fetchone()
-        return None if found is None else rows.load_task(found[0])
+        known = self._known.of(task_id)
+        found = self._db.execute(_TASK, (known and known.version, task_id)).fetchone()
+        if found is None:
+            return None
+        return self._known.keep(found[0]) if found[0] is not None else known
 
     async def task_named(self, key_id: str, namespace: Namespace, token: str) -> Task | None:
         """See the port."""

@@ -37,7 +37,7 @@ class SafeSender:
         """Return a `Retry-After`, which is seconds or a date; nonsense is as good as none."""
         if advice is None or not advice.isascii():
             return None
-        if advice.strip().isdigit():
+        if advice.strip().isdecimal():
             return float(advice.strip()[:9])
         try:
             at = parsedate_to_datetime(advice)

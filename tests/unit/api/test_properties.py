@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filmgate.api.dialect import View
@@ -229,6 +229,8 @@ HEADERS = (
 
 
 @settings(max_examples=300)
+@example(name="content-length", value="²")
+@example(name="content-length", value="9" * 5_000)
 @given(
     name=st.sampled_from(HEADERS),
     value=st.text(st.characters(min_codepoint=0, max_codepoint=255), max_size=60),

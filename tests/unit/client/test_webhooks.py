@@ -66,6 +66,7 @@ def test_one_good_signature_of_several_is_enough() -> None:
         headers() | {"Webhook-Id": "msg_2"},
         headers() | {"Webhook-Timestamp": str(int(NOW.timestamp()) + 1)},
         headers() | {"Webhook-Timestamp": "soon"},
+        headers() | {"Webhook-Timestamp": "9" * 5_000},
         {},
         {name: value for name, value in headers().items() if name != "Webhook-Id"},
     ],

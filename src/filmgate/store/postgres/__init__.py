@@ -95,7 +95,8 @@ class PostgresStore:
         self._commits: tuple[Lane[_Order, Outcome], ...] = tuple(
             Lane(self._save, most=GROUP) for _ in range(LANES)
         )
-        self._tasks: Lane[str, str | None] = Lane(self._snapshots, most=GROUP)
+        self._known = rows.KnownTasks()
+        self._tasks: Lane[str, Task | None] = Lane(self._read_tasks, most=GROUP)
         self._events: Lane[tuple[str, int], Sequence[Event]] = Lane(self._news, most=GROUP)
 
     # --- changes ------------------------------------------------------------------------------
@@ -266,12 +267,16 @@ class PostgresStore:
 
     async def task(self, task_id: str) -> Task | None:
         """See the port."""
-        snapshot = await self._tasks.ask(task_id)
-        return None if snapshot is None else rows.load_task(snapshot)
+        return await self._tasks.ask(task_id)
 
-    async def _snapshots(self, task_ids: Sequence[str]) -> Sequence[str | None]:
-        found = dict(await self._db.read("SELECT id, snapshot FROM tasks WHERE id = ANY($1)", list(task_ids)))
-        return [found.get(task_id) for task_id in task_ids]
+    async def _read_tasks(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
+        known = [self._known.of(task_id) for task_id in task_ids]
+        versions = [task and task.version for task in known]
+        found = dict(await self._db.read(_TASKS, list(task_ids), versions))
+        return [
+            None if task_id not in found else self._known.keep(found[task_id]) if found[task_id] else task
+            for task_id, task in zip(task_ids, known, strict=True)
+        ]
 
     async def task_named(self, key_id: str, namespace: Namespace, token: str) -> Task | None:
         """See the port."""
@@ -394,6 +399,10 @@ class PostgresStore:
         return Ledger(self._db).books()
 
 
+_TASKS: Final = """
+    SELECT id, CASE tasks.version WHEN asked.version THEN NULL ELSE snapshot END
+    FROM unnest($1::text[], $2::integer[]) AS asked (task_id, version) JOIN tasks ON id = asked.task_id
+"""
 _EVENTS: Final = """
     SELECT asked.n, events.task_id, seq, kind, at, status, phase, progress
     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS asked (task_id, after, n)
