@@ -160,12 +160,19 @@ async def _client(
 
 async def _all_ended(http: httpx2.AsyncClient, notes: Notes) -> dict[str, dict[str, Any]]:
     """Return every accepted task at its end; fail if one is gone or does not end."""
+
+    async def query(out_task_id: str) -> httpx2.Response:
+        asked = {"out_task_id": out_task_id}
+        return await until_answered(
+            lambda: http.post("/v1/tasks/query", json=asked), notes.answers, within_s=SETTLES_WITHIN_S
+        )
+
     tasks: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + SETTLES_WITHIN_S
     kept = notes.accepted.keys() - notes.deleted.keys()
     while len(tasks) < len(kept):
         for out_task_id in kept - tasks.keys():
-            answer = await http.post("/v1/tasks/query", json={"out_task_id": out_task_id})
+            answer = await query(out_task_id)
             assert answer.status_code == 200, f"{out_task_id} was accepted, and is lost: {answer.text}"
             if answer.json()["status"] in ENDS:
                 tasks[out_task_id] = answer.json()
@@ -173,7 +180,7 @@ async def _all_ended(http: httpx2.AsyncClient, notes: Notes) -> dict[str, dict[s
         assert time.monotonic() < deadline, f"these do not end: {sorted(open_)[:10]}"
         await asyncio.sleep(0.2)
     for out_task_id in notes.deleted:
-        answer = await http.post("/v1/tasks/query", json={"out_task_id": out_task_id})
+        answer = await query(out_task_id)
         assert answer.status_code == 404, f"{out_task_id} was deleted, and is there: {answer.text}"
     return tasks
 
