@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -151,6 +151,17 @@ def serving(data: Path, **settings: object) -> Iterator[Service]:
         yield service
     finally:
         assert service.stop() == 0
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Return the command lines of our processes that work on a directory, but for this one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if "filmgate" in command and str(directory) in command and process.name != str(os.getpid()):
+                found.append(command)
+    return found
 
 
 def _filmgate() -> list[str]:

@@ -29,7 +29,7 @@ from tests.e2e.clients import (
     until_answered,
 )
 from tests.e2e.receiver import Receiver, receiving
-from tests.e2e.service import Service
+from tests.e2e.service import Service, processes_of
 
 KILLS: Final = int(os.environ.get("FILMGATE_TEST_KILLS", "50"))
 CLIENTS: Final = 6
@@ -107,7 +107,7 @@ async def test_fifty_kills_lose_nothing_and_bill_nothing_twice(tmp_path: Path) -
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
     assert service.stop() == 0
-    left = _render_processes(tmp_path)
+    left = processes_of(tmp_path)
     assert not left, f"render processes outlived the service: {left}"
     print(
         f"{KILLS} kills, serving again after {statistics.median(restarts):.2f} s (median, "
@@ -211,15 +211,3 @@ def _check_webhooks(receiver: Receiver, tasks: dict[str, dict[str, Any]], notes:
     assert tasks.keys() <= told.keys(), "the end of every task was told, unless it was deleted"
     assert {len(ids) for ids in told.values()} == {1}, "and is one event, however often it was told"
     return len(receiver.got) - len(told)
-
-
-def _render_processes(directory: Path) -> list[str]:
-    left = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if "filmgate" in command and str(directory) in command:
-            left.append(command)
-    return left

@@ -45,7 +45,7 @@ from tests.e2e.clients import (
     seen_in,
 )
 from tests.e2e.receiver import Receiver, receiving
-from tests.e2e.service import Process, Service, Worker
+from tests.e2e.service import Process, Service, Worker, processes_of
 from tests.postgres import server
 
 KILLING_S: Final = float(os.environ.get("FILMGATE_TEST_KILLING_S", "40"))
@@ -94,17 +94,6 @@ def together(
                 process.kill()
         raise
     assert not processes_of(directory), "a process outlives who started it"
-
-
-def processes_of(directory: Path) -> list[str]:
-    """Return the command lines of our processes that work on a directory."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if "filmgate" in command and str(directory) in command:
-                found.append(command)
-    return found
 
 
 class Tables:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.e2e.service import Service
+from tests.e2e.service import Service, processes_of
 
 GRACEFUL_S = 3
 FILM = {"model": "studio", "prompt": "a lighthouse in the rain", "seconds": "12", "size": "1280x720"}
@@ -189,14 +188,3 @@ async def half_an_upload(
     await writer.drain()
     await asyncio.sleep(0.1)  # on its way: nothing tells when a server has read it
     return reader, writer
-
-
-def processes_of(directory: Path) -> list[str]:
-    """Return the command lines of our processes that work on a directory."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if "filmgate" in command and str(directory) in command and process.name != str(os.getpid()):
-                found.append(command)
-    return found
